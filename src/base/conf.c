@@ -1,0 +1,1 @@
+typedef int placeholder; /* not written yet */

@@ -1,0 +1,57 @@
+/*
+ * bodies.h -- message bodies on disk, written whole or not at all, limited in size.
+ *
+ * DESIGN.  CACHE_DIR/bodies/NNNNNNNN.seg are segments: append-only files of up to 32 MB, each
+ * record with a header (magic, inode, length, CRC-32 of the bytes); the index is a table of
+ * cache.db.  A message above 1 MB is a segment of its own (NNNNNNNN.seg too), written to a
+ * temporary name, synced and renamed.  Eviction removes whole segments, the longest unused first,
+ * until the total is below cache_size; an open body keeps its file readable.  The index row is
+ * written only after the record is complete; what a crash leaves behind a row is never read, and
+ * a record is checked against inode, length and CRC when a small body is opened (-EIO never
+ * reaches the caller: a bad record is dropped and the body is "not here").
+ *
+ * Errors: -ENOENT not here; -ENOSPC disk full (also when one body is larger than cache_size, which
+ * is then kept alone until the next eviction); -EIO.  Any thread; a writer or handle belongs to
+ * one thread at a time.
+ */
+#ifndef MAILMOUNT_BODIES_H
+#define MAILMOUNT_BODIES_H
+
+#include "store.h"
+
+struct bodies;
+struct body_writer;
+struct body;
+
+/* Removes files that the index does not know, and rows whose file is gone. */
+MUST_USE int bodies_open(struct store *store, const char *cache_dir, uint64_t cache_size,
+                         struct bodies **ret, struct errtext *err);
+void bodies_close(struct bodies *bodies);
+
+/* ---- writing: begin, write, finish (bytes are on disk, complete), then commit (it is indexed
+ * under an inode).  Whatever fails, body_writer_free releases what was taken. */
+MUST_USE int body_writer_new(struct bodies *bodies, uint64_t size, struct body_writer **ret);
+MUST_USE int body_write(struct body_writer *w, const void *data, size_t n);
+/* -EINVAL when fewer or more bytes came than announced. */
+MUST_USE int body_finish(struct body_writer *w);
+/* Replaces a body already there.  The writer is still to be freed. */
+MUST_USE int body_commit(struct body_writer *w, uint64_t ino);
+void body_writer_free(struct body_writer *w);
+void body_writer_freep(struct body_writer **w);
+
+/* ---- reading */
+MUST_USE int body_open(struct bodies *bodies, uint64_t ino, struct body **ret);
+/* A body that was finished but could not be committed (or must not be): readable all the same,
+ * until closed.  Takes the writer over. */
+MUST_USE int body_from_writer(struct body_writer *w, struct body **ret);
+uint64_t body_size(const struct body *body);
+/* The file and the offset of byte 0 in it, for pread and splice; valid until body_close. */
+int body_fd(const struct body *body, off_t *ret_offset);
+void body_close(struct body *body);
+
+bool body_exists(struct bodies *bodies, uint64_t ino);
+MUST_USE int body_drop(struct bodies *bodies, uint64_t ino);
+/* Bytes on disk, and bodies indexed. */
+void bodies_stat(struct bodies *bodies, uint64_t *ret_bytes, uint64_t *ret_count);
+
+#endif
