@@ -1,4 +1,268 @@
-int main(void)
+/*
+ * main.c -- the order of starting and stopping.
+ *
+ *   options -> lock -> secret (may ask the terminal) -> fork -> account, view, fs -> login and
+ *   folder list -> control socket -> mount -> report -> serve
+ *   stop: control socket, account (answers what is parked), mount, the rest
+ *
+ * Everything that can fail has failed before the command returns 0, and then nothing stays
+ * mounted.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "account.h"
+#include "background.h"
+#include "control.h"
+#include "fs.h"
+#include "lockfile.h"
+#include "log.h"
+#include "mountpoint.h"
+#include "options.h"
+#include "secret.h"
+#include "status.h"
+#include "verbs.h"
+#include "view.h"
+
+struct daemon {
+    struct mount_command command;
+    char *mountpoint; /* absolute */
+    char *socket_path;
+    int lock_fd;
+    struct secret *secret;
+    struct background background;
+    struct account *account;
+    struct view *view;
+    struct fs *fs;
+    struct control *control;
+};
+
+static int exit_code_of(int r)
 {
-    return 1;
+    switch (r) {
+    case -EKEYEXPIRED:
+        return EXIT_LOGIN;
+    case -EKEYREJECTED:
+        return EXIT_TLS;
+    case -ENETUNREACH:
+    case -EHOSTUNREACH:
+    case -ECONNREFUSED:
+    case -ECONNRESET:
+    case -ETIMEDOUT:
+    case -EPROTO:
+        return EXIT_UNREACHABLE;
+    case -ENOENT:
+        return EXIT_NOT_FOUND;
+    default:
+        return EXIT_OTHER;
+    }
+}
+
+/* ---- before the fork */
+
+static int check_mountpoint(struct daemon *d, struct errtext *err)
+{
+    struct stat st;
+    char resolved[PATH_MAX];
+    const char *given = d->command.mountpoint;
+    int r = mountpoint_detach_dead(given, err);
+    if (r < 0)
+        return EXIT_OTHER;
+    if (!realpath(given, resolved) || stat(resolved, &st) < 0) {
+        err_set(err, errno, "mount point %s: %s", given, strerror(errno));
+        return errno == ENOENT ? EXIT_NOT_FOUND : EXIT_OTHER;
+    }
+    if (!S_ISDIR(st.st_mode)) {
+        err_set(err, ENOTDIR, "mount point %s: not a directory", given);
+        return EXIT_USAGE;
+    }
+    d->mountpoint = strdup(resolved);
+    return d->mountpoint ? EXIT_OK : EXIT_OTHER;
+}
+
+/* What must be settled while a terminal is there and before anything is running. */
+static int prepare(struct daemon *d, struct errtext *err)
+{
+    struct settings *settings = &d->command.settings;
+    int code = check_mountpoint(d, err);
+    if (code != EXIT_OK)
+        return code;
+    int r = lockfile_take(settings->state_dir, settings->account, d->mountpoint, &d->lock_fd, err);
+    if (r < 0)
+        return r == -EBUSY ? EXIT_MOUNTED : EXIT_OTHER;
+    d->socket_path = options_socket_path(settings);
+    if (!d->socket_path)
+        return err_set(err, ENOMEM, "out of memory") < 0 ? EXIT_OTHER : EXIT_OK;
+    r = secret_get(settings, true, NULL, &d->secret, err);
+    return r < 0 ? EXIT_LOGIN : EXIT_OK;
+}
+
+/* Secrets must not reach a core dump.  (LeakSanitizer has to look into its own process.) */
+static void protect_memory(void)
+{
+    struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+#if !defined(__SANITIZE_ADDRESS__)
+    prctl(PR_SET_DUMPABLE, 0);
+#endif
+}
+
+/* ---- requests of verbs */
+
+static int answer_unmount(struct daemon *d, struct str *out)
+{
+    struct errtext err = {""};
+    int r = mountpoint_unmount(d->mountpoint, false, &err);
+    if (r < 0) {
+        str_printf_append(out, "%s\n", err.text);
+        return EXIT_OTHER;
+    }
+    return EXIT_OK;
+}
+
+static int answer(void *ctx, int argc, char **argv, struct str *out)
+{
+    struct daemon *d = ctx;
+    int r = -EINVAL;
+    if (strcmp(argv[0], "status") == 0)
+        r = argc > 1 && strcmp(argv[1], "--json") == 0 ? status_json(d->view, out)
+                                                       : status_text(d->view, out);
+    else if (strcmp(argv[0], "unmount") == 0)
+        return answer_unmount(d, out);
+    if (r < 0)
+        str_printf_append(out, "%s: %s\n", argv[0], strerror(-r));
+    return r < 0 ? EXIT_OTHER : EXIT_OK;
+}
+
+/* ---- after the fork */
+
+static int open_log(const struct settings *settings, struct errtext *err)
+{
+    CLEANUP_FREE char *path = str_printf("%s/log", settings->state_dir);
+    if (settings->debug)
+        log_set_level(LOG_LEVEL_DEBUG);
+    int r = path ? log_open_file(path) : -ENOMEM;
+    if (r < 0)
+        return err_set(err, -r, "log in %s: %s", settings->state_dir, strerror(-r));
+    log_set_stderr(settings->foreground);
+    return 0;
+}
+
+static int make_parts(struct daemon *d, struct errtext *err)
+{
+    const struct settings *settings = &d->command.settings;
+    CLEANUP_FREE char *fsname =
+        str_printf("%s://%s@%s", settings->tls == SETTINGS_TLS_IMPLICIT ? "imaps" : "imap",
+                   settings->user, settings->host);
+    if (!fsname)
+        return err_set(err, ENOMEM, "out of memory");
+    int r = account_new(settings, &d->account, err);
+    if (r < 0)
+        return r;
+    r = view_new(d->account, d->socket_path, d->mountpoint, &d->view);
+    if (r < 0)
+        return err_set(err, -r, "%s", strerror(-r));
+    return fs_new(d->view, fsname, settings->fuse_options, settings->debug, &d->fs, err);
+}
+
+/* Other threads leave these to the one that serves. */
+static void block_signals(bool block)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    pthread_sigmask(block ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
+static int start(struct daemon *d, struct errtext *err)
+{
+    int r = open_log(&d->command.settings, err);
+    if (r == 0 && (r = account_global_init()) < 0)
+        err_set(err, -r, "the libraries could not be set up: %s", strerror(-r));
+    if (r == 0)
+        r = lockfile_set_pid(d->lock_fd, d->mountpoint);
+    if (r == 0)
+        r = make_parts(d, err);
+    if (r < 0)
+        return r;
+    struct news_listener listener = fs_listener(d->fs);
+    r = account_start(d->account, steal(&d->secret), &listener, err);
+    if (r == 0 && (r = view_check_root(d->view)) < 0)
+        err_set(err, -r, "folder %s: %s", d->command.settings.folder, strerror(-r));
+    if (r == 0)
+        r = control_start(d->socket_path, answer, d, &d->control, err);
+    return r < 0 ? r : fs_mount(d->fs, d->mountpoint, err);
+}
+
+static void stop(struct daemon *d)
+{
+    if (d->control)
+        control_stop(d->control);
+    if (d->account)
+        account_stop(d->account);
+    fs_free(d->fs);
+    view_free(d->view);
+    account_free(d->account);
+}
+
+static int serve(struct daemon *d)
+{
+    struct errtext err = {""};
+    protect_memory();
+    signal(SIGPIPE, SIG_IGN);
+    block_signals(true);
+    int r = start(d, &err);
+    if (r < 0) {
+        stop(d);
+        background_report(&d->background, exit_code_of(r), err.text[0] ? err.text : strerror(-r));
+        return exit_code_of(r);
+    }
+    log_info("%s mounted at %s", d->command.settings.account, d->mountpoint);
+    block_signals(false);
+    background_report(&d->background, EXIT_OK, "");
+    r = fs_loop(d->fs);
+    stop(d);
+    log_info("%s unmounted", d->command.settings.account);
+    return r < 0 ? EXIT_OTHER : EXIT_OK;
+}
+
+static int run(struct daemon *d, int argc, char **argv)
+{
+    struct errtext err = {""};
+    int code = options_parse(argc, argv, &d->command, &err);
+    if (code == EXIT_OK)
+        code = prepare(d, &err);
+    if (code == EXIT_OK &&
+        background_begin(d->command.settings.foreground, d->mountpoint, &d->background, &err) < 0)
+        code = EXIT_OTHER;
+    if (code != EXIT_OK) {
+        fprintf(stderr, "mailmount: %s\n", err.text);
+        return code;
+    }
+    return serve(d);
+}
+
+int main(int argc, char **argv)
+{
+    struct daemon d = {.lock_fd = -1, .background = {.report_fd = -1}};
+    umask(077);
+    if (argc > 1 && verb_known(argv[1]))
+        return verb_run(argc - 1, argv + 1);
+    int code = run(&d, argc, argv);
+    secret_free(d.secret);
+    mount_command_release(&d.command);
+    free(d.mountpoint);
+    free(d.socket_path);
+    if (d.lock_fd >= 0)
+        close(d.lock_fd);
+    return code;
 }

@@ -17,9 +17,9 @@ static _Atomic(enum log_level) log_level = LOG_LEVEL_INFO;
 
 static struct {
     pthread_mutex_t mutex;
-    int fd;        /* protected by mutex; -1: no file */
-    off_t size;    /* protected by mutex */
-    char *path;    /* protected by mutex */
+    int fd;         /* protected by mutex; -1: no file */
+    off_t size;     /* protected by mutex */
+    char *path;     /* protected by mutex */
     bool to_stderr; /* protected by mutex */
 } log_state = {.mutex = PTHREAD_MUTEX_INITIALIZER, .fd = -1, .to_stderr = true};
 

@@ -19,14 +19,17 @@ struct str {
     int error;  /* sticky: 0 or -errno */
 };
 
-#define STR_INIT(cap) {.max = (cap)}
+#define STR_INIT(cap)                                                                              \
+    {                                                                                              \
+        .max = (cap)                                                                               \
+    }
 #define CLEANUP_STR CLEANUP(str_release)
 
 void str_init(struct str *s, size_t max);
-void str_release(struct str *s);          /* frees; s can be used again with the same cap */
-void str_clear(struct str *s);            /* empties and forgets the error, keeps the memory */
-char *str_steal(struct str *s);           /* the caller owns the result ("" when empty); NULL on error */
-int str_error(const struct str *s);       /* 0 or the sticky error */
+void str_release(struct str *s);    /* frees; s can be used again with the same cap */
+void str_clear(struct str *s);      /* empties and forgets the error, keeps the memory */
+char *str_steal(struct str *s);     /* the caller owns the result ("" when empty); NULL on error */
+int str_error(const struct str *s); /* 0 or the sticky error */
 
 int str_append(struct str *s, const void *data, size_t n);
 int str_append_text(struct str *s, const char *text);

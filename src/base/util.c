@@ -218,25 +218,35 @@ int file_replace(const char *dir, const char *name, const void *data, size_t n)
     return sync_directory(dir);
 }
 
+/* Sizes are not believed: files of /proc say 0, others may grow while they are read. */
 int file_read(const char *path, size_t max, char **ret_text, size_t *ret_len)
 {
     CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st) < 0)
+    CLEANUP_FREE char *text = NULL;
+    size_t len = 0, alloc = 0;
+    if (fd < 0)
         return -errno;
-    if (st.st_size < 0 || (uint64_t)st.st_size > max)
-        return -EFBIG;
-    size_t size = S_ISREG(st.st_mode) ? (size_t)st.st_size : max;
-    CLEANUP_FREE char *text = malloc(size + 1);
-    if (!text)
-        return -ENOMEM;
-    ssize_t n = read_full(fd, text, size);
-    if (n < 0)
-        return (int)n;
-    text[n] = '\0';
+    for (;;) {
+        if (alloc - len < 2) {
+            alloc = alloc ? alloc * 2 : 4096;
+            char *larger = realloc(text, alloc);
+            if (!larger)
+                return -ENOMEM;
+            text = larger;
+        }
+        ssize_t n = read_full(fd, text + len, alloc - len - 1);
+        if (n < 0)
+            return (int)n;
+        if (n == 0)
+            break;
+        len += (size_t)n;
+        if (len > max)
+            return -EFBIG;
+    }
+    text[len] = '\0';
     *ret_text = steal(&text);
     if (ret_len)
-        *ret_len = (size_t)n;
+        *ret_len = len;
     return 0;
 }
 

@@ -13,15 +13,15 @@
 #include <stdlib.h>
 #include <sys/types.h>
 
-#define MUST_USE       __attribute__((warn_unused_result))
-#define PRINTF(f, a)   __attribute__((format(printf, f, a)))
-#define ARRAY_LEN(a)   (sizeof(a) / sizeof((a)[0]))
+#define MUST_USE     __attribute__((warn_unused_result))
+#define PRINTF(f, a) __attribute__((format(printf, f, a)))
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 /* ---- scoped cleanup: the variable is released when it goes out of scope */
 
-#define CLEANUP(f)     __attribute__((cleanup(f)))
-#define CLEANUP_FREE   CLEANUP(cleanup_free)
-#define CLEANUP_FD     CLEANUP(cleanup_fd)
+#define CLEANUP(f)   __attribute__((cleanup(f)))
+#define CLEANUP_FREE CLEANUP(cleanup_free)
+#define CLEANUP_FD   CLEANUP(cleanup_fd)
 
 void cleanup_free(void *pointer_to_pointer);
 void cleanup_fd(int *fd); /* closes unless negative */
@@ -61,8 +61,8 @@ MUST_USE int parse_bytes(const char *text, uint64_t *ret_bytes);
 
 /* ---- clocks */
 
-int64_t clock_mono_ms(void);  /* CLOCK_MONOTONIC, milliseconds */
-int64_t clock_wall_ns(void);  /* CLOCK_REALTIME, nanoseconds since 1970 */
+int64_t clock_mono_ms(void); /* CLOCK_MONOTONIC, milliseconds */
+int64_t clock_wall_ns(void); /* CLOCK_REALTIME, nanoseconds since 1970 */
 
 /* ---- files */
 

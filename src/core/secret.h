@@ -1,16 +1,24 @@
 /*
  * secret.h -- where the password or access token comes from.
  *
- * Order: passcmd, passfile, $CREDENTIALS_DIRECTORY/mailmount.ACCOUNT, insecure_password, the
- * terminal.  Memory that holds a secret is locked, kept out of core dumps and wiped when freed.
+ * Order: passcmd, passfile, $CREDENTIALS_DIRECTORY/mailmount.SLUG, insecure_password, the
+ * terminal.  The first that is set counts: when it fails, the next is not tried.
  * A secret is one line, at most SECRET_MAX bytes, without its line end; NUL is refused.
+ *
+ * Memory that holds a secret is locked, kept out of core dumps and wiped when freed.  A lock does
+ * not survive fork: after daemonising, take the secret again with `previous`, and free the old.
+ *
+ * passcmd runs without a shell, in its own process group, with /dev/null as its input and no
+ * descriptor of ours but standard error; it has SECRET_COMMAND_S seconds and SECRET_MAX bytes,
+ * then its whole group is killed.  SIGCHLD must not be ignored.
  */
 #ifndef MAILMOUNT_SECRET_H
 #define MAILMOUNT_SECRET_H
 
 #include "settings.h"
 
-#define SECRET_MAX 65536
+#define SECRET_MAX       65536
+#define SECRET_COMMAND_S 60
 
 struct secret;
 

@@ -1,0 +1,89 @@
+/*
+ * account_internal.h -- struct account, shared by account.c (life and state), worker.c (threads
+ * and jobs) and refresh.c (the folder list).  Nobody else includes it.
+ */
+#ifndef MAILMOUNT_ACCOUNT_INTERNAL_H
+#define MAILMOUNT_ACCOUNT_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "account.h"
+#include "bodies.h"
+#include "imap.h"
+#include "store.h"
+
+#define WORKERS_MAX 10
+#define LOOSE_MAX   16
+
+struct worker {
+    struct account *account;
+    unsigned index;
+    pthread_t thread;
+    bool started;
+    /* The worker's own thread alone uses these: */
+    struct imap *im;                /* NULL: not connected */
+    struct imap_counters published; /* what of im's counters is in the account's totals */
+    /* Read by other workers when they decide who takes a job: */
+    atomic_bool idle, connected;
+    _Atomic uint64_t selected;        /* folder inode, 0: none */
+    _Atomic int64_t retired_until_ms; /* the server had too many of us */
+};
+
+struct account {
+    const struct settings *settings;
+    struct store *store;
+    struct bodies *bodies;
+    struct queue *queue;
+    struct news_listener news; /* set before threads start */
+    int interrupt_fd;          /* eventfd, readable when all must end; -1: none */
+    char *prefix;              /* of the personal namespace; set before threads start */
+
+    struct worker workers[WORKERS_MAX];
+    unsigned n_workers;
+    pthread_t keeper;
+    bool keeper_started;
+
+    pthread_mutex_t mutex;
+    pthread_cond_t wake_keeper;
+    bool stopping;            /* protected by mutex */
+    struct secret *secret;    /* protected by mutex; replaced as a whole */
+    enum account_state state; /* protected by mutex */
+    int last_error;           /* protected by mutex: 0 or -errno, for jobs while not ONLINE */
+    struct errtext last_text; /* protected by mutex */
+    unsigned failures;        /* protected by mutex: connects failed in a row */
+    int64_t next_attempt_ms;  /* protected by mutex */
+    int64_t next_refresh_ms;  /* protected by mutex */
+    uint64_t bytes_up, bytes_down, commands, bodies_fetched, logins; /* protected by mutex */
+    char mechanism[32];                                              /* protected by mutex */
+    bool has_quota;                                                  /* protected by mutex */
+    uint64_t quota_used, quota_limit;                                /* protected by mutex */
+    struct {
+        uint64_t ino;
+        struct body *body;
+    } loose[LOOSE_MAX]; /* protected by mutex; oldest first */
+};
+
+/* ---- account.c */
+void account_set_online(struct account *a, const struct imap *im);
+/* Notes the failure, plans the next attempt, fails what is queued.  r < 0 as of imap_connect. */
+void account_set_offline(struct account *a, int r, const struct errtext *err);
+/* 0 when a connection may be tried now, else the error that jobs get. */
+int account_may_connect(struct account *a);
+void account_add_loose(struct account *a, uint64_t ino, struct body *body); /* takes it over */
+/* The status waiters get for an error of net or data. */
+int account_status(int r);
+
+/* ---- worker.c */
+MUST_USE int worker_connect(struct worker *w, struct errtext *err);
+void worker_disconnect(struct worker *w);
+void worker_publish(struct worker *w); /* adds what the connection counted to the totals */
+MUST_USE int workers_start(struct account *a);
+void workers_join(struct account *a);
+
+/* ---- refresh.c */
+/* LIST, STATUS and QUOTA of the whole account; folders that changed are queued.  `first`: also
+ * NAMESPACE. */
+MUST_USE int refresh_account(struct account *a, struct imap *im, bool first, struct errtext *err);
+
+#endif

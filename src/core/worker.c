@@ -1,0 +1,407 @@
+/*
+ * DESIGN.  A worker takes a job, makes sure it has a connection, does the job, tells the waiters.
+ * Reading is harmless to repeat, so a job whose connection broke is tried once more on a fresh
+ * one; a pipeline of bodies is then asked for one by one, so that a message the server chokes on
+ * fails alone.  A time-out is not repeated: the user has waited long enough.
+ *
+ * Who takes a job: of the idle workers the one that has the folder open, else one that is
+ * connected, else the first; so one reader uses one connection.  One worker is kept free of
+ * listings, so that a long listing does not hold up an open.
+ */
+#include "account_internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "fetch.h"
+#include "log.h"
+#include "sync.h"
+
+#define IDLE_CLOSE_MS  (60 * 1000) /* spare connections are closed after this */
+#define RETIRE_MS      (60 * 1000)
+#define CHECKPOINT_MS  1000
+#define PIPELINE_BYTES (4 << 20) /* bodies in one pipeline, about */
+
+/* ---- connection */
+
+static enum imap_tls tls_mode(enum settings_tls tls)
+{
+    static const enum imap_tls modes[] = {[SETTINGS_TLS_IMPLICIT] = IMAP_TLS_IMPLICIT,
+                                          [SETTINGS_TLS_STARTTLS] = IMAP_TLS_STARTTLS,
+                                          [SETTINGS_TLS_NONE] = IMAP_TLS_NONE};
+    return modes[tls];
+}
+
+/* A command's output is asked for anew at each login: an access token may have expired. */
+static int fresh_secret(struct account *a, struct errtext *err)
+{
+    struct secret *fresh;
+    pthread_mutex_lock(&a->mutex);
+    const struct secret *previous = a->secret;
+    bool first = a->logins == 0;
+    pthread_mutex_unlock(&a->mutex);
+    if (first)
+        return 0;
+    int r = secret_get(a->settings, false, previous, &fresh, err);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&a->mutex);
+    secret_free(a->secret);
+    a->secret = fresh;
+    pthread_mutex_unlock(&a->mutex);
+    return 0;
+}
+
+int worker_connect(struct worker *w, struct errtext *err)
+{
+    struct account *a = w->account;
+    const struct settings *s = a->settings;
+    /* Logins of one account are made one after another: servers count them per minute, and the
+     * secret can be replaced safely. */
+    static pthread_mutex_t login_mutex = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_lock(&login_mutex);
+    int r = fresh_secret(a, err);
+    if (r == 0) {
+        struct imap_settings settings = {
+            .host = s->host,
+            .port = s->port,
+            .tls = tls_mode(s->tls),
+            .cafile = s->cafile,
+            .user = s->user,
+            .secret = secret_text(a->secret),
+            .auth = s->auth,
+            .timeout_ms = s->timeout_s * 1000,
+            .interrupt_fd = a->interrupt_fd,
+        };
+        r = imap_connect(&settings, &w->im, err);
+    }
+    pthread_mutex_unlock(&login_mutex);
+    if (r < 0)
+        return r;
+    w->published = (struct imap_counters){0};
+    w->selected = 0;
+    w->connected = true;
+    account_set_online(a, w->im);
+    return 0;
+}
+
+void worker_publish(struct worker *w)
+{
+    struct imap_counters now;
+    if (!w->im)
+        return;
+    imap_counters(w->im, &now);
+    pthread_mutex_lock(&w->account->mutex);
+    w->account->bytes_up += now.bytes_up - w->published.bytes_up;
+    w->account->bytes_down += now.bytes_down - w->published.bytes_down;
+    w->account->commands += now.commands - w->published.commands;
+    pthread_mutex_unlock(&w->account->mutex);
+    w->published = now;
+}
+
+void worker_disconnect(struct worker *w)
+{
+    worker_publish(w);
+    imap_free(w->im);
+    w->im = NULL;
+    w->connected = false;
+    w->selected = 0;
+}
+
+static unsigned count_connected(const struct account *a)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < a->n_workers; i++)
+        n += a->workers[i].connected;
+    return n;
+}
+
+/* A connection, old or new.  -EBUSY: the server takes no more, others of ours are connected: this
+ * worker rests. */
+static int have_connection(struct worker *w, bool *ret_fresh)
+{
+    struct errtext err = {""};
+    *ret_fresh = false;
+    if (w->im && imap_error(w->im) == 0)
+        return 0;
+    worker_disconnect(w);
+    int r = account_may_connect(w->account);
+    if (r < 0)
+        return r;
+    r = worker_connect(w, &err);
+    if (r == 0) {
+        *ret_fresh = true;
+        return 0;
+    }
+    if (r != -ECANCELED && r != -EKEYEXPIRED && count_connected(w->account) > 0) {
+        log_warn("%s; going on with %u connections for a while", err.text,
+                 count_connected(w->account));
+        w->retired_until_ms = clock_mono_ms() + RETIRE_MS;
+        return -EBUSY;
+    }
+    account_set_offline(w->account, r, &err);
+    return account_status(r);
+}
+
+/* ---- jobs.  Each returns 0, -errno for the waiters, or a connection error (imap_error tells). */
+
+static int run_listing(struct worker *w, const struct job *job)
+{
+    struct account *a = w->account;
+    CLEANUP_STORE_FOLDER struct store_folder folder = {0};
+    struct errtext err = {""};
+    int r = store_folder_by_ino(a->store, job->ino, &folder);
+    if (r < 0 || !folder.raw)
+        return r;
+    struct sync sync = {.im = w->im, .store = a->store, .news = &a->news};
+    w->selected = 0; /* the folder's UIDVALIDITY is about to be read again */
+    r = sync_folder(&sync, &folder, &err);
+    if (r == 0)
+        w->selected = folder.ino;
+    else if (imap_error(w->im) == 0)
+        log_warn("folder %s: listing failed: %s; it will be tried again when it is opened",
+                 folder.path, err.text[0] ? err.text : strerror(-r));
+    return r;
+}
+
+static int run_refresh(struct worker *w)
+{
+    struct errtext err = {""};
+    w->selected = 0;
+    int r = refresh_account(w->account, w->im, false, &err);
+    if (r < 0 && imap_error(w->im) == 0)
+        log_warn("%s: the folder list could not be read: %s", w->account->settings->host,
+                 err.text[0] ? err.text : strerror(-r));
+    return r;
+}
+
+static int run_bodies(struct worker *w, uint64_t folder_ino, struct fetch_item *items, size_t n)
+{
+    struct account *a = w->account;
+    CLEANUP_STORE_FOLDER struct store_folder folder = {0};
+    int r = store_folder_by_ino(a->store, folder_ino, &folder);
+    if (r < 0)
+        return r;
+    if (!folder.raw)
+        return -ENOENT;
+    struct fetch fetch = {.im = w->im, .store = a->store, .bodies = a->bodies, .news = &a->news};
+    bool selected = w->selected == folder_ino && imap_selected(w->im) &&
+                    imap_selected(w->im)->uidvalidity == folder.uidvalidity;
+    w->selected = 0;
+    r = fetch_bodies(&fetch, &folder, selected, items, n);
+    if (r == 0)
+        w->selected = folder_ino;
+    bool vanished = r == -ESTALE;
+    for (size_t i = 0; i < n; i++)
+        vanished |= items[i].done && items[i].status == -ENOENT;
+    if (vanished) { /* our listing is out of date */
+        struct job again = {.kind = JOB_LISTING, .ino = folder_ino};
+        int queued = queue_add(a->queue, &again, NULL);
+        (void)queued; /* only on shutdown or without memory; the next poll does it as well */
+    }
+    return r == -ESTALE ? -ENOENT : r;
+}
+
+/* ---- outcomes */
+
+static void finish_body(struct worker *w, const struct job *job, struct fetch_item *item)
+{
+    struct account *a = w->account;
+    if (item->status == 0) {
+        pthread_mutex_lock(&a->mutex);
+        a->bodies_fetched++;
+        pthread_mutex_unlock(&a->mutex);
+    } else if (item->status != -ENOENT) {
+        log_warn("message UID %u (inode %llu): not fetched: %s", item->uid,
+                 (unsigned long long)item->ino, strerror(-item->status));
+    }
+    if (item->body)
+        account_add_loose(a, item->ino, steal(&item->body));
+    queue_finish(a->queue, job, account_status(item->status));
+}
+
+/* Bodies one at a time, after a pipeline broke. */
+static int run_single_body(struct worker *w, const struct job *job, struct fetch_item *item)
+{
+    for (int attempt = 0;; attempt++) {
+        bool fresh;
+        int r = have_connection(w, &fresh);
+        if (r == 0)
+            r = run_bodies(w, job->folder, item, 1);
+        if (r == 0 || item->done)
+            return item->status;
+        bool broke = w->im && imap_error(w->im) < 0;
+        if (!broke || r == -ETIMEDOUT || r == -EPROTO || r == -ECANCELED || attempt > 0)
+            return r;
+    }
+}
+
+static void run_body_jobs(struct worker *w, const struct job *jobs, int n)
+{
+    struct fetch_item items[FETCH_MAX] = {0};
+    bool fresh;
+    for (int i = 0; i < n; i++)
+        items[i].ino = jobs[i].ino;
+    int r = have_connection(w, &fresh);
+    if (r == -EBUSY) {
+        for (int i = n - 1; i >= 0; i--)
+            queue_return(w->account->queue, &jobs[i]);
+        return;
+    }
+    if (r == 0)
+        r = run_bodies(w, jobs[0].folder, items, (size_t)n);
+    bool again = w->im && imap_error(w->im) < 0 && r != -ETIMEDOUT && r != -ECANCELED &&
+                 (n > 1 || (!fresh && r != -EPROTO));
+    for (int i = 0; i < n; i++) {
+        if (!items[i].done && again)
+            r = run_single_body(w, &jobs[i], &items[i]);
+        if (!items[i].done)
+            items[i].status = r;
+        finish_body(w, &jobs[i], &items[i]);
+    }
+}
+
+static void run_other_job(struct worker *w, const struct job *job)
+{
+    for (int attempt = 0;; attempt++) {
+        bool fresh;
+        int r = have_connection(w, &fresh);
+        if (r == -EBUSY) {
+            queue_return(w->account->queue, job);
+            return;
+        }
+        if (r == 0)
+            r = job->kind == JOB_LISTING ? run_listing(w, job) : run_refresh(w);
+        bool broke = w->im && imap_error(w->im) < 0;
+        if (broke && r == -ECONNRESET && attempt == 0)
+            continue;
+        if (broke && r != -ECANCELED)
+            log_warn("%s", imap_errmsg(w->im));
+        queue_finish(w->account->queue, job, account_status(r));
+        return;
+    }
+}
+
+/* ---- who takes what */
+
+static int fitness(const struct worker *w, const struct job *job)
+{
+    uint64_t folder = job->kind == JOB_BODY ? job->folder : job->ino;
+    return w->selected == folder && folder ? 2 : w->connected ? 1 : 0;
+}
+
+/* Runs under the queue's mutex, which orders the decisions of all workers. */
+static bool may_take(void *ctx, const struct job *job, const unsigned running[JOB_KINDS])
+{
+    struct worker *w = ctx;
+    struct account *a = w->account;
+    int64_t now = clock_mono_ms();
+    if (w->retired_until_ms > now && count_connected(a) > 0)
+        return false;
+    if (job->kind != JOB_BODY && a->n_workers > 1 &&
+        running[JOB_LISTING] + running[JOB_REFRESH] >= a->n_workers - 1)
+        return false;
+    for (unsigned i = 0; i < a->n_workers; i++) {
+        const struct worker *other = &a->workers[i];
+        if (other == w || !other->idle || other->retired_until_ms > now)
+            continue;
+        int better = fitness(other, job) - fitness(w, job);
+        if (better > 0 || (better == 0 && other->index < w->index))
+            return false;
+    }
+    w->idle = false;
+    return true;
+}
+
+static void *worker_main(void *arg)
+{
+    struct worker *w = arg;
+    struct account *a = w->account;
+    struct job jobs[FETCH_MAX];
+    for (;;) {
+        w->idle = true;
+        int n = queue_take(a->queue, may_take, w, IDLE_CLOSE_MS, jobs, FETCH_MAX, PIPELINE_BYTES);
+        w->idle = false;
+        if (n < 0)
+            break;
+        if (n == 0) {
+            if (w->im && w->index > 0)
+                worker_disconnect(w);
+            continue;
+        }
+        if (jobs[0].kind == JOB_BODY)
+            run_body_jobs(w, jobs, n);
+        else
+            run_other_job(w, &jobs[0]);
+        worker_publish(w);
+    }
+    worker_disconnect(w);
+    return NULL;
+}
+
+/* ---- the keeper: polls, tries to connect again, moves the WAL */
+
+static void add_refresh(struct account *a)
+{
+    struct job job = {.kind = JOB_REFRESH};
+    int r = queue_add(a->queue, &job, NULL);
+    (void)r; /* only on shutdown or without memory: the next turn comes */
+}
+
+static void *keeper_main(void *arg)
+{
+    struct account *a = arg;
+    pthread_mutex_lock(&a->mutex);
+    while (!a->stopping) {
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += CHECKPOINT_MS / 1000;
+        pthread_cond_timedwait(&a->wake_keeper, &a->mutex, &until);
+        int64_t now = clock_mono_ms();
+        bool due =
+            a->state == ACCOUNT_ONLINE ? now >= a->next_refresh_ms : now >= a->next_attempt_ms;
+        if (due && !a->stopping)
+            a->next_refresh_ms = now + (int64_t)a->settings->poll_s * 1000;
+        pthread_mutex_unlock(&a->mutex);
+        if (due)
+            add_refresh(a);
+        store_checkpoint(a->store);
+        pthread_mutex_lock(&a->mutex);
+    }
+    pthread_mutex_unlock(&a->mutex);
+    return NULL;
+}
+
+int workers_start(struct account *a)
+{
+    pthread_mutex_lock(&a->mutex);
+    a->next_refresh_ms = clock_mono_ms() + (int64_t)a->settings->poll_s * 1000;
+    pthread_mutex_unlock(&a->mutex);
+    for (unsigned i = 0; i < a->n_workers; i++) {
+        struct worker *w = &a->workers[i];
+        int r = pthread_create(&w->thread, NULL, worker_main, w);
+        if (r)
+            return -r;
+        w->started = true;
+    }
+    int r = pthread_create(&a->keeper, NULL, keeper_main, a);
+    if (r)
+        return -r;
+    a->keeper_started = true;
+    return 0;
+}
+
+void workers_join(struct account *a)
+{
+    for (unsigned i = 0; i < a->n_workers; i++) {
+        struct worker *w = &a->workers[i];
+        if (w->started)
+            pthread_join(w->thread, NULL);
+        else
+            worker_disconnect(w);
+        w->started = false;
+    }
+    if (a->keeper_started)
+        pthread_join(a->keeper, NULL);
+    a->keeper_started = false;
+}
