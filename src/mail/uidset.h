@@ -19,8 +19,9 @@ struct uid_range {
 struct uidset {
     struct uid_range *ranges; /* owned */
     size_t n, alloc;
-    size_t max_ranges; /* 0: no cap; else uidset_add answers -EMSGSIZE above */
-    bool normalized;   /* kept up by all functions; a zeroed set is an empty one that is */
+    size_t max_ranges; /* 0: no cap; else uidset_add answers -EMSGSIZE above.  While a set is not
+                        * normalized it may hold twice as many that are yet to be merged. */
+    bool normalized;   /* kept up by all functions; an empty set always is */
 };
 
 #define CLEANUP_UIDSET CLEANUP(uidset_release)
@@ -37,12 +38,14 @@ uint64_t uidset_count(const struct uidset *set);
 /* *ret = a without b; *ret may be neither.  *ret must be empty. */
 MUST_USE int uidset_minus(const struct uidset *a, const struct uidset *b, struct uidset *ret);
 
-/* Parses `1:3,7,9:8` (no `*`).  -EINVAL for anything else, for 0 and for numbers > 2^32-1. */
+/* Adds what `1:3,7,9:8` names (no `*`); may need uidset_normalize afterwards.  -EINVAL for
+ * anything else, for 0 and for numbers > 2^32-1: then nothing is added. */
 MUST_USE int uidset_parse(const char *text, size_t len, struct uidset *set);
 
 /* Walks the set in pieces that fit a command line: writes up to max_uids UIDs, beginning behind
  * *cursor (start with 0), as a sequence-set of at most max_text bytes; moves *cursor to the last
- * UID written.  Returns the number of UIDs, 0 at the end, or -errno. */
+ * UID written.  Returns the number of UIDs, 0 at the end, or -errno: -EMSGSIZE where max_text
+ * (10 is always enough) cannot hold the next UID; what is appended then is not to be used. */
 MUST_USE int64_t uidset_next_chunk(const struct uidset *set, uint32_t *cursor, uint64_t max_uids,
                                    size_t max_text, struct str *out);
 
