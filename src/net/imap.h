@@ -46,12 +46,12 @@ struct imap_settings {
     const char *host;
     uint16_t port;
     enum imap_tls tls;
-    const char *cafile;    /* NULL: the system's */
+    const char *cafile; /* NULL: the system's */
     const char *user;
-    const char *secret;    /* password or access token */
-    const char *auth;      /* mechanism as in the option auth=; NULL: the best one both sides know */
-    unsigned timeout_ms;   /* longest time without any progress; the whole login has 60 s */
-    int interrupt_fd;      /* eventfd; readable: every wait ends with -ECANCELED; -1: none */
+    const char *secret;  /* password or access token */
+    const char *auth;    /* mechanism as in the option auth=; NULL: the best one both sides know */
+    unsigned timeout_ms; /* longest time without any progress; the whole login has 60 s */
+    int interrupt_fd;    /* eventfd; readable: every wait ends with -ECANCELED; -1: none */
 };
 
 struct imap;
@@ -102,17 +102,17 @@ void imap_counters(const struct imap *im, struct imap_counters *ret);
 
 /* ---- what arrives untagged */
 
-enum imap_attr { /* RFC 5258, 6154, 3348 */
-    IMAP_ATTR_NOSELECT = 1 << 0,  /* also \NonExistent */
-    IMAP_ATTR_NOINFERIORS = 1 << 1,
-    IMAP_ATTR_ALL = 1 << 2,
-    IMAP_ATTR_ARCHIVE = 1 << 3,
-    IMAP_ATTR_DRAFTS = 1 << 4,
-    IMAP_ATTR_FLAGGED = 1 << 5,
-    IMAP_ATTR_JUNK = 1 << 6,
-    IMAP_ATTR_SENT = 1 << 7,
-    IMAP_ATTR_TRASH = 1 << 8,
-    IMAP_ATTR_IMPORTANT = 1 << 9,
+enum imap_attr {                              /* RFC 5258, 6154, 3348 */
+                 IMAP_ATTR_NOSELECT = 1 << 0, /* also \NonExistent */
+                 IMAP_ATTR_NOINFERIORS = 1 << 1,
+                 IMAP_ATTR_ALL = 1 << 2,
+                 IMAP_ATTR_ARCHIVE = 1 << 3,
+                 IMAP_ATTR_DRAFTS = 1 << 4,
+                 IMAP_ATTR_FLAGGED = 1 << 5,
+                 IMAP_ATTR_JUNK = 1 << 6,
+                 IMAP_ATTR_SENT = 1 << 7,
+                 IMAP_ATTR_TRASH = 1 << 8,
+                 IMAP_ATTR_IMPORTANT = 1 << 9,
 };
 
 struct imap_list_entry {
@@ -151,15 +151,15 @@ enum imap_item {
 /* A body above this ends the connection with -EPROTO. */
 #define IMAP_BODY_MAX ((uint64_t)1 << 31)
 
-struct imap_fetch {  /* pointers are borrowed, valid during the call */
+struct imap_fetch { /* pointers are borrowed, valid during the call */
     uint32_t seq;
-    unsigned has;    /* enum imap_item: which came in this response */
+    unsigned has; /* enum imap_item: which came in this response */
     uint32_t uid;
-    unsigned flags;  /* enum flag */
+    unsigned flags;       /* enum flag */
     const char *keywords; /* as in flags.h; never NULL */
     int64_t internaldate;
-    int zone;        /* minutes east */
-    uint64_t size;   /* RFC822.SIZE: a claim */
+    int zone;      /* minutes east */
+    uint64_t size; /* RFC822.SIZE: a claim */
     uint64_t modseq;
     const char *header;
     size_t header_len;
@@ -198,7 +198,7 @@ struct imap_mailbox {
     uint32_t exists, uidvalidity, uidnext; /* 0: not told */
     uint64_t highestmodseq;                /* 0: none (also NOMODSEQ) */
     bool read_only, uid_not_sticky;
-    bool any_keyword;                      /* PERMANENTFLAGS has \* */
+    bool any_keyword; /* PERMANENTFLAGS has \* */
 };
 const struct imap_mailbox *imap_selected(const struct imap *im);
 
@@ -206,10 +206,10 @@ const struct imap_mailbox *imap_selected(const struct imap *im);
 
 struct imap_result {
     bool done;
-    int status;             /* 0 or -errno, when done */
-    char code[64];          /* response code of the tagged answer in upper case, "" for none */
-    char text[512];         /* human text of the tagged answer, cleaned */
-    uint64_t backoff_ms;    /* `Suggested Backoff Time: N milliseconds`, 0 if none */
+    int status;          /* 0 or -errno, when done */
+    char code[64];       /* response code of the tagged answer in upper case, "" for none */
+    char text[512];      /* human text of the tagged answer, cleaned */
+    uint64_t backoff_ms; /* `Suggested Backoff Time: N milliseconds`, 0 if none */
 };
 
 /* Append a command to the pipeline; it is written at the next imap_wait at the latest.  Return 0,

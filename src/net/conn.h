@@ -1,0 +1,92 @@
+/*
+ * conn.h -- the inside of a connection, shared by the files of this layer.
+ */
+#ifndef MAILMOUNT_CONN_H
+#define MAILMOUNT_CONN_H
+
+#include "caps.h"
+#include "imap.h"
+#include "reader.h"
+#include "stream.h"
+
+enum command_kind {
+    COMMAND_PLAIN,
+    COMMAND_LIST,
+    COMMAND_SEARCH,
+    COMMAND_SELECT,
+    COMMAND_UNSELECT,
+    COMMAND_LOGOUT,
+};
+
+struct command { /* in the pipeline; owned by its queue */
+    struct command *next;
+    unsigned tag;
+    enum command_kind kind;
+    bool examine;
+    struct imap_result *result; /* NULL: nobody waits */
+};
+
+/* What has come since the last tagged answer: the caps on a server that never stops talking. */
+struct untagged {
+    uint64_t noise;   /* lines that nobody asked for or understands */
+    uint64_t entries; /* LIST, STATUS */
+    uint64_t fetches;
+    uint64_t ranges; /* of UIDs */
+};
+
+struct imap {
+    struct stream stream;
+    struct reader in;
+    struct str out; /* commands not yet written */
+    size_t sent;    /* of out */
+
+    struct command *first, **last; /* the pipeline */
+    unsigned next_tag;
+    uint64_t commands;
+    struct imap_events events;
+    struct untagged untagged;
+
+    struct caps caps;
+    unsigned mechanism; /* enum mechanism */
+    bool bye;           /* the server has said BYE, in answer to LOGOUT */
+
+    struct imap_mailbox mailbox; /* of the selected mailbox, or of the one being selected */
+    bool selected;               /* a SELECT has succeeded and nothing has ended it */
+    bool will_select;            /* the last SELECT in the pipeline has not been undone */
+
+    struct str name;     /* scratch: a mailbox name or another string */
+    struct str header;   /* scratch: the header block of the FETCH at hand */
+    struct str keywords; /* scratch: its keywords */
+};
+
+/* ---- imap.c */
+
+/* All but the stream; for the fuzz target and imap_connect. */
+MUST_USE int conn_init(struct imap *im);
+void conn_release(struct imap *im);
+/* -EPROTO, sticky. */
+int conn_nonsense(struct imap *im, const char *text);
+/* Puts a command whose text is in im->out already into the pipeline. */
+MUST_USE int conn_queue(struct imap *im, enum command_kind kind, bool examine,
+                        struct imap_result *result);
+/* The command that the server works at has changed: what was selected may be no more. */
+void conn_head_changed(struct imap *im);
+
+/* ---- response.c, fetch.c */
+
+/* Reads one response.  0, or the sticky error. */
+MUST_USE int response_read(struct imap *im);
+/* At the items of `* seq FETCH (`. */
+MUST_USE int fetch_read(struct imap *im, uint32_t seq);
+
+/* ---- text.c: what the tagged answer means */
+
+/* The status of a NO with this response code (upper case, "" for none). */
+int status_of_code(const char *code);
+/* `from` cleaned of control characters and cut at size-1, at a character border of UTF-8. */
+void clean_text(struct span from, char *out, size_t size);
+/* Splits `[CODE args] text`.  Everything may be empty. */
+void split_text(struct span from, struct span *ret_code, struct span *ret_args,
+                struct span *ret_text);
+
+#endif

@@ -1,0 +1,82 @@
+#include "conn.h"
+
+#include <errno.h>
+#include <string.h>
+
+int status_of_code(const char *code)
+{
+    static const struct {
+        const char *code;
+        int status;
+    } table[] = {
+        {"NONEXISTENT", -ENOENT},
+        {"NOPERM", -EACCES},
+        {"AUTHORIZATIONFAILED", -EACCES},
+        {"OVERQUOTA", -EDQUOT},
+        {"UNAVAILABLE", -EAGAIN},
+        {"INUSE", -EAGAIN},
+        {"LIMIT", -EAGAIN},
+        {"AUTHENTICATIONFAILED", -EKEYEXPIRED},
+        {"EXPIRED", -EKEYEXPIRED},
+        {"CANNOT", -EINVAL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)
+        if (strcmp(code, table[i].code) == 0)
+            return table[i].status;
+    return -EIO;
+}
+
+void clean_text(struct span from, char *out, size_t size)
+{
+    size_t n = from.len < size - 1 ? from.len : size - 1;
+    if (n < from.len)
+        while (n > 0 && ((unsigned char)from.data[n] & 0xc0) == 0x80)
+            n--;
+    size_t len = 0;
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)from.data[i];
+        bool c1 = c == 0xc2 && i + 1 < n && (unsigned char)from.data[i + 1] < 0xa0;
+        if (c1)
+            i++; /* U+0080 to U+009F: control characters of terminals, too */
+        out[len++] = c < ' ' || c == 0x7f || c1 ? '?' : (char)c;
+    }
+    out[len] = '\0';
+}
+
+/* The `]` that ends a response code; one inside a quoted string does not. */
+static const char *code_end(const char *p, const char *end)
+{
+    bool quoted = false;
+    for (; p < end; p++) {
+        if (quoted && *p == '\\' && p + 1 < end)
+            p++;
+        else if (*p == '"')
+            quoted = !quoted;
+        else if (*p == ']' && !quoted)
+            return p;
+    }
+    return NULL;
+}
+
+void split_text(struct span from, struct span *ret_code, struct span *ret_args,
+                struct span *ret_text)
+{
+    const char *p = from.data, *end = from.data + from.len;
+    *ret_code = *ret_args = (struct span){"", 0};
+    while (p < end && *p == ' ')
+        p++;
+    const char *close = p < end && *p == '[' ? code_end(p + 1, end) : NULL;
+    if (close) {
+        const char *begin = p + 1;
+        for (p = begin; p < close && *p != ' '; p++)
+            ;
+        *ret_code = (struct span){begin, (size_t)(p - begin)};
+        while (p < close && *p == ' ')
+            p++;
+        *ret_args = (struct span){p, (size_t)(close - p)};
+        p = close + 1;
+    }
+    while (p < end && *p == ' ')
+        p++;
+    *ret_text = (struct span){p, (size_t)(end - p)};
+}
