@@ -1,0 +1,347 @@
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "segment.h"
+#include "store_db.h"
+
+/* WRITING: body_write.  WRITTEN (body_finish): the record is whole, its inode still 0.
+ * COMMITTED: indexed.  LOST: a large one whose commit failed; readable through its descriptor. */
+enum writer_state { WRITING, WRITTEN, COMMITTED, LOST };
+
+struct body_writer {
+    struct bodies *bodies;
+    enum writer_state state;
+    uint64_t size;         /* announced */
+    uint64_t got;          /* bytes so far */
+    uint32_t crc;          /* of a large body so far; of a small one when written */
+    unsigned char *record; /* owned; a small body while WRITING */
+    struct segment
+        *segment;    /* a reference and a place among its writers; a small body: once WRITTEN */
+    uint64_t offset; /* of the record */
+};
+
+static bool is_small(const struct body_writer *w)
+{
+    return w->size <= BODY_SMALL_MAX;
+}
+
+/* Old bodies make room on a full disk. */
+static int write_at(struct bodies *bodies, int fd, const void *data, size_t n, uint64_t offset)
+{
+    int r = pwrite_full(fd, data, n, (off_t)offset);
+    if (r == -EDQUOT)
+        r = -ENOSPC;
+    if (r == -ENOSPC && segments_make_room(bodies, n))
+        r = pwrite_full(fd, data, n, (off_t)offset);
+    return r == 0 || r == -ENOSPC ? r : -EIO;
+}
+
+/* ---- beginning */
+
+/* A new file; not in the table yet. */
+static int segment_create(struct bodies *bodies, const char *suffix, struct segment **ret)
+{
+    char name[SEGMENT_NAME_MAX];
+    CLEANUP_FREE struct segment *segment = calloc(1, sizeof(*segment));
+    if (!segment)
+        return -ENOMEM;
+    segment->id = bodies->next_id++;
+    segment->seat = -1;
+    segment->gone = true;
+    segment->used = clock_wall_ns() / 1000000000;
+    segment_name(segment->id, suffix, name);
+    int fd = openat(bodies->dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return errno == ENOSPC || errno == EDQUOT ? -ENOSPC : -EIO;
+    segment_seat(bodies, segment, fd);
+    *ret = steal(&segment);
+    return 0;
+}
+
+static int begin_large(struct body_writer *w)
+{
+    struct bodies *bodies = w->bodies;
+    pthread_mutex_lock(&bodies->mutex);
+    int r = segment_create(bodies, "tmp", &w->segment);
+    if (r == 0)
+        r = segment_ref(bodies, w->segment);
+    if (r == 0)
+        w->segment->writers = 1;
+    pthread_mutex_unlock(&bodies->mutex);
+    return r;
+}
+
+int body_writer_new(struct bodies *bodies, uint64_t size, struct body_writer **ret)
+{
+    CLEANUP(body_writer_freep) struct body_writer *w = calloc(1, sizeof(*w));
+    if (!w)
+        return -ENOMEM;
+    w->bodies = bodies;
+    w->size = size;
+    w->crc = (uint32_t)crc32(0, NULL, 0);
+    if (size > INT64_MAX - RECORD_SIZE)
+        return -EFBIG;
+    if (is_small(w)) {
+        w->record = malloc(RECORD_SIZE + size);
+        if (!w->record)
+            return -ENOMEM;
+    } else {
+        int r = begin_large(w);
+        if (r < 0)
+            return r;
+    }
+    *ret = steal(&w);
+    return 0;
+}
+
+int body_write(struct body_writer *w, const void *data, size_t n)
+{
+    if (w->state != WRITING || n > w->size - w->got)
+        return -EINVAL;
+    if (n == 0)
+        return 0;
+    if (w->record) {
+        memcpy(w->record + RECORD_SIZE + w->got, data, n);
+    } else {
+        int r = write_at(w->bodies, w->segment->fd, data, n, RECORD_SIZE + w->got);
+        if (r < 0)
+            return r;
+        w->crc = (uint32_t)crc32_z(w->crc, data, n);
+    }
+    w->got += n;
+    return 0;
+}
+
+/* ---- the whole record */
+
+/* Room for n bytes in the current segment, or in the next. */
+static int reserve(struct body_writer *w, uint64_t n)
+{
+    struct bodies *bodies = w->bodies;
+    int r = 0;
+    pthread_mutex_lock(&bodies->mutex);
+    struct segment *segment = bodies->current;
+    if (segment && segment->end + n > bodies->segment_max)
+        segment = NULL;
+    if (!segment) {
+        r = segment_create(bodies, "seg", &segment);
+        if (r == 0)
+            r = segment_add(bodies, segment);
+        if (r == 0)
+            bodies->current = segment;
+    }
+    if (r == 0)
+        r = segment_ref(bodies, segment);
+    if (r == 0) {
+        segment->writers++;
+        w->segment = segment;
+        w->offset = segment->end;
+        segment->end += n;
+        bodies->bytes += n;
+    }
+    pthread_mutex_unlock(&bodies->mutex);
+    return r;
+}
+
+static void release_segment(struct body_writer *w)
+{
+    if (!w->segment)
+        return;
+    pthread_mutex_lock(&w->bodies->mutex);
+    if (w->state != COMMITTED)
+        w->segment->writers--;
+    segment_unref(w->bodies, w->segment);
+    pthread_mutex_unlock(&w->bodies->mutex);
+    w->segment = NULL;
+}
+
+static int finish_small(struct body_writer *w)
+{
+    size_t n = RECORD_SIZE + (size_t)w->size;
+    w->crc = (uint32_t)crc32_z(w->crc, w->record + RECORD_SIZE, (size_t)w->size);
+    record_encode(&(struct record){.crc = w->crc, .length = w->size}, w->record);
+    int r = reserve(w, n);
+    if (r == 0)
+        r = write_at(w->bodies, w->segment->fd, w->record, n, w->offset);
+    if (r < 0)
+        release_segment(w); /* leaves a hole, which no row will name */
+    return r;
+}
+
+static int finish_large(struct body_writer *w)
+{
+    unsigned char header[RECORD_SIZE];
+    record_encode(&(struct record){.crc = w->crc, .length = w->size}, header);
+    int r = write_at(w->bodies, w->segment->fd, header, sizeof(header), 0);
+    /* A large body is not read through to check it when it is opened, so it must be there. */
+    if (r == 0 && fdatasync(w->segment->fd) < 0)
+        r = errno == ENOSPC || errno == EDQUOT ? -ENOSPC : -EIO;
+    return r;
+}
+
+int body_finish(struct body_writer *w)
+{
+    if (w->state != WRITING || w->got != w->size)
+        return -EINVAL;
+    int r = is_small(w) ? finish_small(w) : finish_large(w);
+    if (r < 0)
+        return r;
+    free(w->record);
+    w->record = NULL;
+    w->state = WRITTEN;
+    return 0;
+}
+
+/* ---- the index */
+
+/* The file of a large body gets its name and its place in the table. */
+static int publish(struct body_writer *w)
+{
+    char temporary[SEGMENT_NAME_MAX];
+    char name[SEGMENT_NAME_MAX];
+    struct bodies *bodies = w->bodies;
+    segment_name(w->segment->id, "tmp", temporary);
+    segment_name(w->segment->id, "seg", name);
+    if (renameat(bodies->dir_fd, temporary, bodies->dir_fd, name) < 0)
+        return errno == ENOSPC || errno == EDQUOT ? -ENOSPC : -EIO;
+    pthread_mutex_lock(&bodies->mutex);
+    w->segment->end = RECORD_SIZE + w->size;
+    int r = segment_add(bodies, w->segment);
+    pthread_mutex_unlock(&bodies->mutex);
+    if (r < 0)
+        unlinkat(bodies->dir_fd, name, 0);
+    return r;
+}
+
+static void count(struct body_writer *w, bool add)
+{
+    pthread_mutex_lock(&w->bodies->mutex);
+    if (add) {
+        w->segment->live++;
+        w->bodies->count++;
+    } else {
+        w->segment->live--;
+        w->bodies->count--;
+    }
+    w->segment->used = clock_wall_ns() / 1000000000;
+    pthread_mutex_unlock(&w->bodies->mutex);
+}
+
+/* A large body without a row: its file goes, its descriptor stays. */
+static void unpublish(struct body_writer *w)
+{
+    uint64_t id = w->segment->id;
+    pthread_mutex_lock(&w->bodies->mutex);
+    segment_detach(w->bodies, w->segment);
+    pthread_mutex_unlock(&w->bodies->mutex);
+    segment_erase(w->bodies, id);
+}
+
+static int put(struct body_writer *w, uint64_t ino, uint64_t *ret_replaced)
+{
+    struct body_row row = {.ino = ino,
+                           .segment = w->segment->id,
+                           .offset = w->offset,
+                           .length = w->size,
+                           .crc = w->crc};
+    int r = store_body_put(w->bodies->store, &row, ret_replaced);
+    if (r == -ENOSPC && segments_make_room(w->bodies, 1))
+        r = store_body_put(w->bodies->store, &row, ret_replaced);
+    return r;
+}
+
+int body_commit(struct body_writer *w, uint64_t ino)
+{
+    uint64_t little = htole64(ino);
+    uint64_t replaced;
+    if (w->state != WRITTEN)
+        return -EINVAL;
+    int r = write_at(w->bodies, w->segment->fd, &little, sizeof(little), w->offset + RECORD_INO);
+    if (r < 0)
+        return r;
+    if (!is_small(w)) {
+        r = publish(w);
+        if (r < 0) {
+            w->state = LOST;
+            return r;
+        }
+    }
+    /* Counted before the row can be seen, and so deleted, by others. */
+    count(w, true);
+    r = put(w, ino, &replaced);
+    if (r < 0) {
+        count(w, false);
+        if (!is_small(w)) {
+            unpublish(w);
+            w->state = LOST;
+        }
+        return r;
+    }
+    struct segment *segment = w->segment;
+    pthread_mutex_lock(&w->bodies->mutex);
+    segment->writers--;
+    w->state = COMMITTED;
+    pthread_mutex_unlock(&w->bodies->mutex);
+    if (replaced)
+        bodies_gone(w->bodies, replaced);
+    segments_evict(w->bodies, w->bodies->limit, segment);
+    return 0;
+}
+
+/* ---- the end */
+
+static bool has_temporary(const struct body_writer *w)
+{
+    return w->segment && !is_small(w) && (w->state == WRITING || w->state == WRITTEN);
+}
+
+static void drop_temporary(struct body_writer *w)
+{
+    char name[SEGMENT_NAME_MAX];
+    if (!has_temporary(w))
+        return;
+    segment_name(w->segment->id, "tmp", name);
+    unlinkat(w->bodies->dir_fd, name, 0);
+}
+
+int body_from_writer(struct body_writer *w, struct body **ret)
+{
+    if (w->state == WRITING)
+        return -EINVAL;
+    struct body *body = malloc(sizeof(*body));
+    if (!body)
+        return -ENOMEM;
+    drop_temporary(w);
+    pthread_mutex_lock(&w->bodies->mutex);
+    if (w->state != COMMITTED)
+        w->segment->writers--;
+    pthread_mutex_unlock(&w->bodies->mutex);
+    *body = (struct body){.bodies = w->bodies,
+                          .segment = steal(&w->segment), /* with the reference */
+                          .offset = w->offset + RECORD_SIZE,
+                          .size = w->size};
+    body_writer_free(w);
+    *ret = body;
+    return 0;
+}
+
+void body_writer_free(struct body_writer *w)
+{
+    if (!w)
+        return;
+    drop_temporary(w);
+    release_segment(w);
+    free(w->record);
+    free(w);
+}
+
+void body_writer_freep(struct body_writer **w)
+{
+    body_writer_free(*w);
+    *w = NULL;
+}
