@@ -71,7 +71,7 @@ void conf_freep(struct conf **conf)
 
 /* ---- what the parser calls */
 
-static void on_error(cfg_t *cfg, const char *format, va_list args)
+static PRINTF(2, 0) void on_error(cfg_t *cfg, const char *format, va_list args)
 {
     char text[400];
     if (reading->error)
