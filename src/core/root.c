@@ -58,6 +58,17 @@ int view_folder(struct view *view, uint64_t ino, struct store_folder *ret)
     return 0;
 }
 
+int view_store_ino(struct view *view, uint64_t ino, uint64_t *ret_ino)
+{
+    CLEANUP_STORE_FOLDER struct store_folder folder = {0};
+    int r = 0;
+    if (ino == VIEW_ROOT && view->settings->folder)
+        r = folder_of_root(view, &folder);
+    if (r == 0)
+        *ret_ino = folder.ino ? folder.ino : ino;
+    return r;
+}
+
 uint64_t view_visible_ino(struct view *view, uint64_t ino)
 {
     return ino && ino == view->root_ino ? VIEW_ROOT : ino;

@@ -68,6 +68,11 @@ static int secret_new(const char *text, size_t len, bool from_terminal, struct s
     return 0;
 }
 
+void secret_lock(struct secret *secret)
+{
+    (void)mlock(secret, secret->map_size);
+}
+
 void secret_free(struct secret *secret)
 {
     if (secret)

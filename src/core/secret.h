@@ -6,7 +6,7 @@
  * A secret is one line, at most SECRET_MAX bytes, without its line end; NUL is refused.
  *
  * Memory that holds a secret is locked, kept out of core dumps and wiped when freed.  A lock does
- * not survive fork: after daemonising, take the secret again with `previous`, and free the old.
+ * not survive fork: call secret_lock after daemonising.
  *
  * passcmd runs without a shell, in its own process group, with /dev/null as its input and no
  * descriptor of ours but standard error; it has SECRET_COMMAND_S seconds and SECRET_MAX bytes,
@@ -29,6 +29,8 @@ struct secret;
 MUST_USE int secret_get(const struct settings *settings, bool ask_terminal,
                         const struct secret *previous, struct secret **ret, struct errtext *err);
 const char *secret_text(const struct secret *secret);
+/* Locks its memory again, in the child after a fork (best effort). */
+void secret_lock(struct secret *secret);
 void secret_free(struct secret *secret);
 void secret_freep(struct secret **secret);
 

@@ -150,22 +150,25 @@ int view_lookup(struct view *view, uint64_t parent, const char *name, struct wai
             return special_getattr(view, SPECIAL_DIR, ret);
         return -ENOENT;
     }
-    int r = view_folder(view, parent, &folder);
+    uint64_t folder_ino;
+    int r = view_store_ino(view, parent, &folder_ino);
     if (r < 0)
         return r;
     if (ends_in_eml(name)) {
-        r = store_message_by_name(view->store, folder.ino, name, &message);
+        r = store_message_by_name(view->store, folder_ino, name, &message);
         if (r == 0)
             view_message_node(view, &message, ret);
         if (r != -ENOENT)
             return r;
     }
-    r = store_folder_by_name(view->store, folder.ino, name, &child);
+    r = store_folder_by_name(view->store, folder_ino, name, &child);
     if (r == 0)
         directory_node(view, child.ino, child.mtime_ns, ret);
     if (r != -ENOENT || !ends_in_eml(name))
         return r;
-    r = need_listing(view, &folder, waiter);
+    r = view_folder(view, parent, &folder);
+    if (r == 0)
+        r = need_listing(view, &folder, waiter);
     return r < 0 ? r : -ENOENT;
 }
 

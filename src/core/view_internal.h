@@ -36,6 +36,9 @@ static inline bool is_special(uint64_t ino)
 /* The folder behind a visible inode; the root as well.  Otherwise as store_folder_by_ino. */
 MUST_USE int view_folder(struct view *view, uint64_t ino, struct store_folder *ret);
 
+/* The store's inode of a visible directory: another one for the root only. */
+MUST_USE int view_store_ino(struct view *view, uint64_t ino, uint64_t *ret_ino);
+
 /* ---- view.c */
 void view_message_node(const struct view *view, const struct store_message *message,
                        struct view_node *ret);

@@ -193,15 +193,16 @@ static size_t find_plain(const char *name, size_t len)
 int mboxname_escape_first(const char *name, struct str *out)
 {
     CLEANUP_STR struct str alias = STR_INIT(ESCAPED_MAX);
-    size_t len = strlen(name), plain = find_plain(name, len);
+    size_t len = strcspn(name, "/"), plain = find_plain(name, len);
     str_append(&alias, name, plain);
     if (plain < len) {
         append_escaped(&alias, name + plain, 1);
-        str_append_text(&alias, name + plain + 1);
+        str_append(&alias, name + plain + 1, len - plain - 1);
     } else {
         str_append_text(&alias, ALIAS_MARK);
     }
-    return append_fitting(&alias, alias.data, alias.len, out);
+    int r = append_fitting(&alias, alias.data, alias.len, out);
+    return r < 0 ? r : str_append_text(out, name + len);
 }
 
 /* 1 if `raw` is what `name` stands for, as itself or as an alias, else 0. */

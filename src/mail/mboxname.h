@@ -35,7 +35,7 @@ MUST_USE int mboxname_raw(const char *name, char delimiter, struct str *out);
 /* A directory name that cannot be mistaken for `name`, for the second of two folders that would
  * have the same (as under two namespace prefixes): its first letter or digit as %XX; if it has
  * none, `%25%25` at its end.  mboxname_raw still undoes it, except where the result is over-long
- * and cut.  At most MBOXNAME_MAX bytes. */
+ * and cut.  At most MBOXNAME_MAX bytes.  Of a path the first component is taken. */
 MUST_USE int mboxname_escape_first(const char *name, struct str *out);
 
 /* Whether a mount path (no leading slash, display names) matches one glob of the option
