@@ -212,6 +212,10 @@ static void stop(struct daemon *d)
     fs_free(d->fs);
     view_free(d->view);
     account_free(d->account);
+    /* libfuse leaves a mount whose connection was aborted (umount -f) where it is. */
+    struct errtext err = {""};
+    if (mountpoint_detach_dead(d->mountpoint, &err) < 0)
+        log_error("%s is still mounted: %s", d->mountpoint, err.text);
 }
 
 static int serve(struct daemon *d)

@@ -16,8 +16,8 @@ static int nonsense(struct guard *guard, const char *text)
 /* The line that libetpan gets to read next. */
 static void hand_on(struct guard *guard, const char *start, struct span text)
 {
-    int n = snprintf(guard->line, sizeof(guard->line), "%s %.*s\r\n", start, (int)text.len,
-                     text.data);
+    int n =
+        snprintf(guard->line, sizeof(guard->line), "%s %.*s\r\n", start, (int)text.len, text.data);
     guard->line_len = n > 0 ? (size_t)n : 0;
     guard->line_pos = 0;
 }
@@ -272,16 +272,31 @@ void guard_begin(struct guard *guard)
     guard->code[0] = guard->text.text[0] = '\0';
 }
 
+static void wipe_text(struct str *text)
+{
+    if (text->data)
+        explicit_bzero(text->data, text->alloc);
+    str_release(text);
+}
+
 int guard_command(struct guard *guard, const char *command, const char *const *answers)
 {
     guard_begin(guard);
     for (size_t i = 0; answers && i < ARRAY_LEN(guard->answers) && answers[i]; i++)
         guard->answers[i] = answers[i];
-    int r = mailimap_custom_command(guard->session, command);
+    CLEANUP(wipe_text) struct str line = STR_INIT(2 * 65536);
+    if (str_reserve(&line, strlen(command) + 32) < 0)
+        return stream_fail(&guard->im->stream, ENOMEM, "out of memory");
+    str_printf_append(&line, "%i ", ++guard->session->imap_tag);
+    str_append_text(&line, command);
+    str_append_text(&line, "\r\n");
+    int r = str_error(&line) < 0 ? stream_fail(&guard->im->stream, ENOMEM, "out of memory")
+                                 : stream_write(&guard->im->stream, line.data, line.len);
+    while (r == 0 && !guard->tagged) {
+        guard->line_pos = guard->line_len; /* libetpan does not know of this command */
+        r = next_line(guard);
+    }
+    guard->line_pos = guard->line_len;
     memset(guard->answers, 0, sizeof(guard->answers));
-    if (guard->im->stream.error)
-        return guard->im->stream.error;
-    if (!guard->tagged)
-        return stream_fail(&guard->im->stream, EPROTO, "no answer to a command (%i)", r);
-    return 0;
+    return r;
 }

@@ -57,9 +57,10 @@ MUST_USE int guard_greet(struct guard *guard);
 
 /* Forgets the last answer; call before each command of libetpan. */
 void guard_begin(struct guard *guard);
-/* A whole command of our own: 0 after a tagged OK or NO or BAD (see guard->ok), or the sticky
- * error.  `answers` (at most 4, NULL-terminated if fewer; NULL for none) are sent one by one when
- * the server asks for them, each with CRLF. */
+/* A whole command without libetpan, whose own commands of this kind end in a blank: 0 after a
+ * tagged OK or NO or BAD (see guard->ok), or the sticky error.  `answers` (at most 4,
+ * NULL-terminated if fewer; NULL for none) are sent one by one when the server asks for them, each
+ * with CRLF. */
 MUST_USE int guard_command(struct guard *guard, const char *command, const char *const *answers);
 
 #endif
