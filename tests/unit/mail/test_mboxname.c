@@ -71,6 +71,36 @@ static void test_show(void **state)
     }
 }
 
+static void test_escape_first(void **state)
+{
+    static const struct {
+        const char *name, *alias;
+    } table[] = {
+        {"foo", "%66oo"},         {"%2Efoo", "%2E%66oo"},     {"& b", "& %62"},
+        {"日本", "日本%25%25"},   {"%", "%%25%25"},           {"%25", "%25%25%25"},
+        {"foo/bar", "%66oo/bar"}, {"日/bar", "日%25%25/bar"},
+    };
+    char longest[MBOXNAME_MAX + 1 + 300];
+    struct str alias = STR_INIT(CAP);
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        str_clear(&alias);
+        assert_int_equal(mboxname_escape_first(table[i].name, &alias), 0);
+        assert_string_equal(alias.data, table[i].alias);
+    }
+    /* Only the first component of a path is escaped, and cut where it is too long then. */
+    memset(longest, 'x', sizeof(longest) - 1);
+    longest[MBOXNAME_MAX] = '/';
+    longest[sizeof(longest) - 1] = '\0';
+    str_clear(&alias);
+    assert_int_equal(mboxname_escape_first(longest, &alias), 0);
+    assert_int_equal(alias.len, sizeof(longest) - 1);
+    assert_string_equal(alias.data + MBOXNAME_MAX, longest + MBOXNAME_MAX);
+    assert_memory_equal(alias.data, "%78xx", 5);
+    assert_int_equal(alias.data[MBOXNAME_MAX - 9], '~');
+    str_release(&alias);
+}
+
 /* Names as mkdir has them. */
 static void test_raw(void **state)
 {
@@ -404,10 +434,11 @@ static void test_glob_random(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_show),   cmocka_unit_test(test_raw),
-        cmocka_unit_test(test_long),   cmocka_unit_test(test_long_borders),
-        cmocka_unit_test(test_random), cmocka_unit_test(test_short_names),
-        cmocka_unit_test(test_glob),   cmocka_unit_test(test_glob_random),
+        cmocka_unit_test(test_show),         cmocka_unit_test(test_raw),
+        cmocka_unit_test(test_escape_first), cmocka_unit_test(test_long),
+        cmocka_unit_test(test_long_borders), cmocka_unit_test(test_random),
+        cmocka_unit_test(test_short_names),  cmocka_unit_test(test_glob),
+        cmocka_unit_test(test_glob_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
