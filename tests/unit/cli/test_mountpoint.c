@@ -9,10 +9,15 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fuse.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "mountpoint.h"
@@ -116,6 +121,81 @@ static void test_dead(void **state)
     assert_int_equal(stat(point, &st), 0);
 }
 
+/* ---- a daemon as small as can be: it answers INIT, GETATTR (to be cached for a day) and STATFS */
+
+struct daemon {
+    int fd;
+    int stop; /* eventfd */
+};
+
+static void reply(int fd, const struct fuse_in_header *in, int error, const void *data, size_t n)
+{
+    struct fuse_out_header out = {
+        .len = (uint32_t)(sizeof(out) + n), .error = error, .unique = in->unique};
+    struct iovec parts[] = {{&out, sizeof(out)}, {(void *)data, n}};
+    (void)!writev(fd, parts, 2);
+}
+
+static void answer(int fd, const struct fuse_in_header *in)
+{
+    struct fuse_init_out init = {.major = 7, .minor = 31, .max_readahead = 4096, .max_write = 4096};
+    struct fuse_attr_out attr = {.attr_valid = 86400,
+                                 .attr = {.ino = 1, .mode = S_IFDIR | 0700, .nlink = 1}};
+    struct fuse_statfs_out statfs_out = {.st = {.bsize = 4096, .namelen = 255}};
+    if (in->opcode == FUSE_INIT)
+        reply(fd, in, 0, &init, sizeof(init));
+    else if (in->opcode == FUSE_GETATTR)
+        reply(fd, in, 0, &attr, sizeof(attr));
+    else if (in->opcode == FUSE_STATFS)
+        reply(fd, in, 0, &statfs_out, sizeof(statfs_out));
+    else
+        reply(fd, in, -ENOSYS, NULL, 0);
+}
+
+static void *serve(void *arg)
+{
+    const struct daemon *d = arg;
+    static union {
+        struct fuse_in_header header;
+        char bytes[65536];
+    } request;
+    for (;;) {
+        struct pollfd p[] = {{.fd = d->fd, .events = POLLIN}, {.fd = d->stop, .events = POLLIN}};
+        if (poll(p, 2, -1) < 0 || p[1].revents)
+            return NULL;
+        if (read(d->fd, &request, sizeof(request)) >= (ssize_t)sizeof(request.header))
+            answer(d->fd, &request.header);
+    }
+}
+
+/* Killed while the kernel still remembers the root's attributes: stat works, and yet it is dead. */
+static void test_dead_with_cached_attributes(void **state)
+{
+    (void)state;
+    struct daemon d = {.fd = mount_fuse("fuse.mailmount")};
+    if (d.fd < 0)
+        skip();
+    pthread_t thread;
+    bool dead = true;
+    struct stat st;
+    d.stop = eventfd(0, EFD_CLOEXEC);
+    assert_int_equal(pthread_create(&thread, NULL, serve, &d), 0);
+    assert_int_equal(stat(point, &st), 0);
+    assert_int_equal(mountpoint_is_ours(point, &dead), 0);
+    assert_false(dead);
+    assert_int_equal(mountpoint_detach_dead(point, NULL), 0); /* alive: left alone */
+    assert_int_equal(mountpoint_is_ours(point, NULL), 0);
+    assert_int_equal(eventfd_write(d.stop, 1), 0);
+    pthread_join(thread, NULL);
+    close(d.stop);
+    close(d.fd);
+    assert_int_equal(stat(point, &st), 0);
+    assert_int_equal(mountpoint_is_ours(point, &dead), 0);
+    assert_true(dead);
+    assert_int_equal(mountpoint_detach_dead(point, NULL), 0);
+    assert_int_equal(mountpoint_is_ours(point, NULL), -EINVAL);
+}
+
 /* Another file system is never touched, dead or not. */
 static void test_foreign(void **state)
 {
@@ -157,6 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_no_mount),
         cmocka_unit_test(test_dead),
+        cmocka_unit_test(test_dead_with_cached_attributes),
         cmocka_unit_test(test_foreign),
         cmocka_unit_test(test_covered),
     };

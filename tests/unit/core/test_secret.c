@@ -83,7 +83,7 @@ static void test_command(void **state)
         {"printf 'a\\0b\\n'", -EKEYEXPIRED, "NUL"},
         {"sh -c 'echo right; exit 3'", -EKEYEXPIRED, "sh ended with status 3"},
         {"sh -c 'echo right; kill -9 $$'", -EKEYEXPIRED, "signal 9"},
-        {"no-such-command-here secret-argument", -EKEYEXPIRED, "no-such-command-here: No such"},
+        {"no-such-command-here secret-argument", -EKEYEXPIRED, "passcmd: no-such-command-here: "},
         {"/ x", -EKEYEXPIRED, "denied"},
         {"'open", -EKEYEXPIRED, "quotes"},
         {"", -EKEYEXPIRED, "empty"},
