@@ -20,6 +20,8 @@
  *   -EKEYEXPIRED   login refused                      -EKEYREJECTED  TLS or certificate refused
  *   -ETIMEDOUT     no progress for timeout_ms         -ECANCELED     interrupt_fd became readable
  *   -ECONNRESET    closed, also after BYE             -EPROTO        the server talks nonsense
+ *   -EAGAIN        login refused for now (UNAVAILABLE, INUSE, LIMIT)
+ *   -ENOTSUP       auth= names no mechanism we know, or SASL has no module for it
  *   -ENETUNREACH, -ECONNREFUSED, -EHOSTUNREACH        unreachable (DNS failures: -ENETUNREACH)
  * A command's own failure (tagged NO or BAD) leaves the connection usable; result.status is
  *   -ENOENT NONEXISTENT   -EACCES NOPERM, AUTHORIZATIONFAILED   -EDQUOT OVERQUOTA
@@ -49,7 +51,9 @@ struct imap_settings {
     const char *cafile; /* NULL: the system's */
     const char *user;
     const char *secret;  /* password or access token */
-    const char *auth;    /* mechanism as in the option auth=; NULL: the best one both sides know */
+    const char *auth;    /* mechanism as in the option auth=, or several with commas, best first;
+                          * NULL: scram-sha-256, scram-sha-1, plain, login.  One attempt is made,
+                          * with the first that the server offers. */
     unsigned timeout_ms; /* longest time without any progress; the whole login has 60 s */
     int interrupt_fd;    /* eventfd; readable: every wait ends with -ECANCELED; -1: none */
 };
@@ -213,8 +217,9 @@ struct imap_result {
 };
 
 /* Append a command to the pipeline; it is written at the next imap_wait at the latest.  Return 0,
- * the sticky error, or -EINVAL when an argument holds CR, LF or NUL or makes a line of more than
- * 8,000 octets.  `*ret` is initialised. */
+ * the sticky error, -EINVAL when an argument holds CR, LF or NUL or makes a line of more than 8,000
+ * octets, or -ENOBUFS when 16 MiB of commands wait to be written (imap_wait for one, then again).
+ * `*ret` is initialised, and done when the connection has failed already. */
 MUST_USE int imap_send_noop(struct imap *im, struct imap_result *ret);
 MUST_USE int imap_send_namespace(struct imap *im, struct imap_result *ret);
 /* LIST "" "*", with SPECIAL-USE where offered; with_status adds RETURN (STATUS (...)) and needs

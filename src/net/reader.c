@@ -137,7 +137,7 @@ int reader_number(struct reader *reader, uint64_t max, uint64_t *ret)
     uint64_t value = 0;
     for (; is_digit(*p); p++) {
         unsigned digit = (unsigned)(*p - '0');
-        if (value > (max - digit) / 10)
+        if (digit > max || value > (max - digit) / 10)
             return reader_fail(reader, "the server sent a number out of range");
         value = value * 10 + digit;
     }
@@ -146,11 +146,6 @@ int reader_number(struct reader *reader, uint64_t max, uint64_t *ret)
     reader->pos += (size_t)(p - begin);
     *ret = value;
     return 0;
-}
-
-bool span_is(struct span span, const char *text)
-{
-    return strncasecmp(span.data, text, span.len) == 0 && text[span.len] == '\0';
 }
 
 /* ---- values */

@@ -17,6 +17,8 @@
 #define MAILMOUNT_READER_H
 
 #include <stdint.h>
+#include <string.h>
+#include <strings.h>
 
 #include "str.h"
 
@@ -81,7 +83,11 @@ void reader_spaces(struct reader *reader);
 struct span reader_word(struct reader *reader, const char *stop);
 /* Decimal digits; -EPROTO when there are none or the number is above `max`. */
 MUST_USE int reader_number(struct reader *reader, uint64_t max, uint64_t *ret);
-bool span_is(struct span span, const char *text); /* without regard to case */
+/* Without regard to case.  The span may hold NULs: compare lengths first. */
+static inline bool span_is(struct span span, const char *text)
+{
+    return span.len == strlen(text) && strncasecmp(span.data, text, span.len) == 0;
+}
 
 /* ---- values; these may read */
 

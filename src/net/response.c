@@ -36,7 +36,7 @@ static int code_number(struct imap *im, struct span args, uint64_t max, uint64_t
     size_t i = 0;
     for (; i < args.len && args.data[i] >= '0' && args.data[i] <= '9'; i++) {
         unsigned digit = (unsigned)(args.data[i] - '0');
-        if (value > (max - digit) / 10)
+        if (digit > max || value > (max - digit) / 10)
             return conn_nonsense(im, "the server sent a number out of range");
         value = value * 10 + digit;
     }

@@ -123,6 +123,11 @@ const char *imapd_line(struct imapd *server)
     return server->line;
 }
 
+const char *imapd_last(const struct imapd *server)
+{
+    return server->line;
+}
+
 void imapd_expect(struct imapd *server, const char *text)
 {
     imapd_line(server);
@@ -189,8 +194,7 @@ static void *serve(void *data)
 struct imapd *imapd_start(imapd_script *script, void *arg, const struct imapd_options *options)
 {
     struct imapd *server = calloc(1, sizeof(*server));
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(address);
     need(server, "calloc");
     server->script = script;

@@ -37,7 +37,9 @@ void imapd_send(struct imapd *server, const char *format, ...)
 bool imapd_write(struct imapd *server, const void *data, size_t n);
 /* The next line without CRLF; "" at the end.  Borrowed until the next line. */
 const char *imapd_line(struct imapd *server);
-/* Reads a line that must contain `text`; its tag is what %T means below. */
+/* The line read last. */
+const char *imapd_last(const struct imapd *server);
+/* Reads a line that must contain `text`. */
 void imapd_expect(struct imapd *server, const char *text);
 /* Answers the last line read: TAG and `text`. */
 void imapd_reply(struct imapd *server, const char *text);

@@ -55,7 +55,7 @@ static const struct item items[] = {
      "* 2 FETCH (UID 9 BODY[HEADER.FIELDS.NOT (X)] {3}\r\nabc BODY[1.2.MIME] \"x\" BINARY[] {1}\r\ny BODY[TEXT] NIL)\r\n",
      "fetch 2 uid 9; ", 0},
     {"unknown items", FETCH,
-     "* 2 FETCH (X-GM-LABELS (\\Inbox \"foo (bar\" {3}\r\na)b (x ({2}\r\n)) y)) X-N 5 X-S \"a\\\"b\" UID 9 X-L {2}\r\nzz EMAILID (M1))\r\n",
+     "* 2 FETCH (X-GM-LABELS (\\Inbox \"foo (bar\" {3}\r\na)b (x ({2}\r\n)) y))) X-N 5 X-S \"a\\\"b\" UID 9 X-L {2}\r\nzz EMAILID (M1))\r\n",
      "fetch 2 uid 9; ", 0},
     {"odd flags", FETCH,
      "* 2 FETCH (UID 9 FLAGS (\\Answered $Forwarded Junk] {x} %a \\*))\r\n",
@@ -100,6 +100,7 @@ static const struct item items[] = {
      "exists 2; ", 0},
     {"unknown codes", NOOP, "* OK [FOO (a \"]\" b)] hi\r\n* NO [ALERT] x\r\n* BAD\r\n* OK [PERMANENTFLAGS (()] x\r\n", "", 0},
     {"continuation for nobody", NOOP, "+ go on\r\n", "", 0},
+    {"capabilities with NULs", NOOP, "* CAPABILITY IDLE \1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\1\r\n", "", 0},
     {"garbage", NOOP, "HTTP/1.1 400 Bad Request\r\n", "", -EPROTO},
     {"empty line", NOOP, "\r\n", "", -EPROTO},
     {"foreign tag", NOOP, "A2 OK done\r\n", "", -EPROTO},
@@ -200,7 +201,7 @@ static void run(const struct item *item, size_t step)
     assert_int_equal(send_one(&feed, item->sent, &result), 0);
     int r = wait_for(&feed, &result);
     const char *log = feed.log.len ? feed.log.data : "";
-    if (r != item->error || strcmp(log, item->log) != 0 || feed.pos != feed.len)
+    if (r != item->error || strcmp(log, item->log) != 0 || (r == 0 && feed.pos != feed.len))
         fail_msg("%s (step %zu): %d instead of %d (%s)\n  got  %s\n  want %s", item->what, step, r,
                  item->error, imap_errmsg(&feed.im), log, item->log);
     assert_int_equal(imap_error(&feed.im), item->error);
@@ -417,7 +418,7 @@ static void test_long_sets(void **state)
     size_t events = 0;
     for (size_t i = 0; i < feed.log.len; i++)
         events += feed.log.data[i] == ';';
-    assert_int_equal(events, 400000);
+    assert_int_equal(events, 400001); /* and the EXISTS */
     feed_release(&feed);
 }
 
@@ -482,9 +483,8 @@ static void test_commands(void **state)
     assert_int_equal(imap_send_status(im, "a\"b\\c", &r), 0);
     assert_sent(&feed, "A3 STATUS \"a\\\"b\\\\c\" (MESSAGES UIDNEXT UIDVALIDITY UNSEEN)\r\n");
     assert_int_equal(imap_send_fetch(im, "1:5", 127, &r), 0);
-    assert_sent(&feed,
-                "A4 UID FETCH 1:5 (UID FLAGS INTERNALDATE RFC822.SIZE "
-                "BODY.PEEK[HEADER.FIELDS (MESSAGE-ID DATE FROM SUBJECT)] BODY.PEEK[])\r\n");
+    assert_sent(&feed, "A4 UID FETCH 1:5 (UID FLAGS INTERNALDATE RFC822.SIZE "
+                       "BODY.PEEK[HEADER.FIELDS (MESSAGE-ID DATE FROM SUBJECT)] BODY.PEEK[])\r\n");
     im->caps.bits = all;
     assert_int_equal(imap_send_list(im, true, &r), 0);
     assert_sent(&feed, "A5 LIST \"\" \"*\" RETURN (SPECIAL-USE STATUS (MESSAGES UIDNEXT "
@@ -530,12 +530,12 @@ static void test_injection(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),       cmocka_unit_test(test_results),
+        cmocka_unit_test(test_table),        cmocka_unit_test(test_results),
         cmocka_unit_test(test_out_of_order), cmocka_unit_test(test_select),
-        cmocka_unit_test(test_closed),      cmocka_unit_test(test_nesting),
-        cmocka_unit_test(test_line_length), cmocka_unit_test(test_long_sets),
-        cmocka_unit_test(test_header_cap),  cmocka_unit_test(test_noise),
-        cmocka_unit_test(test_commands),    cmocka_unit_test(test_injection),
+        cmocka_unit_test(test_closed),       cmocka_unit_test(test_nesting),
+        cmocka_unit_test(test_line_length),  cmocka_unit_test(test_long_sets),
+        cmocka_unit_test(test_header_cap),   cmocka_unit_test(test_noise),
+        cmocka_unit_test(test_commands),     cmocka_unit_test(test_injection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,125 @@
+/*
+ * The engine behind the login against any octets: no crash, no endless loop, no growth.  The
+ * first octet chooses how many octets arrive at a time; the rest is what the server says to a
+ * pipeline of commands.
+ */
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "conn.h"
+
+struct source {
+    struct imap im; /* first */
+    const uint8_t *data;
+    size_t left, step;
+};
+
+static volatile size_t touched; /* so that borrowed memory is really read */
+
+static ssize_t fill(void *ctx, void *data, size_t n)
+{
+    struct source *source = ctx;
+    if (source->left == 0)
+        return stream_fail(&source->im.stream, ECONNRESET, "end of input");
+    if (n > source->left)
+        n = source->left;
+    if (n > source->step)
+        n = source->step;
+    memcpy(data, source->data, n);
+    source->data += n;
+    source->left -= n;
+    return (ssize_t)n;
+}
+
+static void touch(const void *data, size_t n)
+{
+    const volatile uint8_t *p = data;
+    for (size_t i = 0; i < n; i++)
+        touched += p[i];
+}
+
+static void on_list(void *ctx, const struct imap_list_entry *entry)
+{
+    (void)ctx;
+    touched += strlen(entry->name);
+}
+
+static void on_status(void *ctx, const struct imap_status *status)
+{
+    (void)ctx;
+    touched += strlen(status->name);
+}
+
+static void on_namespace(void *ctx, const char *prefix, char delimiter)
+{
+    (void)ctx;
+    touched += strlen(prefix) + (size_t)delimiter;
+}
+
+static void on_fetch(void *ctx, const struct imap_fetch *fetch)
+{
+    (void)ctx;
+    touched += strlen(fetch->keywords);
+    if (fetch->has & IMAP_ITEM_UID && fetch->uid == 0)
+        abort();
+    if (fetch->has & IMAP_ITEM_HEADER) {
+        if (fetch->header_len > IMAP_HEADER_MAX)
+            abort();
+        touch(fetch->header, fetch->header_len);
+    }
+}
+
+static void on_data(void *ctx, const void *data, size_t n)
+{
+    (void)ctx;
+    touch(data, n);
+}
+
+static void on_uids(void *ctx, uint32_t first, uint32_t last)
+{
+    (void)ctx;
+    if (first == 0 || last < first)
+        abort();
+}
+
+static void on_vanished(void *ctx, uint32_t first, uint32_t last, bool earlier)
+{
+    (void)earlier;
+    on_uids(ctx, first, last);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const struct imap_events events = {.list = on_list,
+                                              .status = on_status,
+                                              .namespace_prefix = on_namespace,
+                                              .fetch = on_fetch,
+                                              .body_data = on_data,
+                                              .uids = on_uids,
+                                              .vanished = on_vanished};
+    static struct source source;
+    struct imap_result results[4];
+    if (size == 0)
+        return 0;
+    source = (struct source){.data = data + 1, .left = size - 1};
+    source.step = data[0] == 0 ? SIZE_MAX : data[0];
+    if (conn_init(&source.im) < 0)
+        abort();
+    source.im.in.fill = fill;
+    source.im.caps.bits = IMAP_CAP_UNSELECT;
+    imap_set_events(&source.im, &events);
+    if (imap_send_list(&source.im, false, &results[0]) < 0 ||
+        imap_send_select(&source.im, "INBOX", false, &results[1]) < 0 ||
+        imap_send_search_all(&source.im, &results[2]) < 0 ||
+        imap_send_select(&source.im, "Sent", true, &results[3]) < 0)
+        abort();
+    while (response_read(&source.im) == 0)
+        ;
+    if (imap_error(&source.im) == 0)
+        abort();
+    conn_release(&source.im);
+    return 0;
+}
