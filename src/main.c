@@ -48,6 +48,7 @@ static int exit_code_of(int r)
 {
     switch (r) {
     case -EKEYEXPIRED:
+    case -ENOTSUP: /* the mechanism asked for */
         return EXIT_LOGIN;
     case -EKEYREJECTED:
         return EXIT_TLS;
@@ -57,6 +58,7 @@ static int exit_code_of(int r)
     case -ECONNRESET:
     case -ETIMEDOUT:
     case -EPROTO:
+    case -EAGAIN: /* the server takes no more logins now */
         return EXIT_UNREACHABLE;
     case -ENOENT:
         return EXIT_NOT_FOUND;
@@ -222,6 +224,7 @@ static int serve(struct daemon *d)
 {
     struct errtext err = {""};
     protect_memory();
+    secret_lock(d->secret);
     signal(SIGPIPE, SIG_IGN);
     block_signals(true);
     int r = start(d, &err);
@@ -232,7 +235,9 @@ static int serve(struct daemon *d)
     }
     log_info("%s mounted at %s", d->command.settings.account, d->mountpoint);
     block_signals(false);
-    background_report(&d->background, EXIT_OK, "");
+    CLEANUP_FREE char *offline =
+        err.text[0] ? str_printf("%s; working offline from the cache", err.text) : NULL;
+    background_report(&d->background, EXIT_OK, offline ? offline : "");
     r = fs_loop(d->fs);
     stop(d);
     log_info("%s unmounted", d->command.settings.account);

@@ -89,16 +89,43 @@ void account_free(struct account *a)
     free(a);
 }
 
+static bool has_cached_folders(struct account *a)
+{
+    CLEANUP_STORE_FOLDER struct store_folder folder = {0};
+    return store_folder_next_any(a->store, 0, &folder) == 0;
+}
+
+static bool is_unreachable(int r)
+{
+    return account_status(r) == -ENETUNREACH && r != -EKEYREJECTED;
+}
+
+static int first_login(struct account *a, struct errtext *err)
+{
+    struct worker *first = &a->workers[0];
+    int r = worker_connect(first, err);
+    if (r == 0)
+        r = refresh_account(a, first->im, err);
+    worker_publish(first);
+    return r;
+}
+
 int account_start(struct account *a, struct secret *secret, const struct news_listener *news,
                   struct errtext *err)
 {
-    struct worker *first = &a->workers[0];
     a->secret = secret;
     a->news = *news;
-    int r = worker_connect(first, err);
-    if (r == 0)
-        r = refresh_account(a, first->im, true, err);
-    worker_publish(first);
+    err->text[0] = '\0';
+    int r = a->settings->offline
+                ? err_set(err, ENETUNREACH, "%s: offline, as asked", a->settings->host)
+                : first_login(a, err);
+    bool offline =
+        a->settings->offline || ((is_unreachable(r) || r == -ETIMEDOUT) && has_cached_folders(a));
+    if (offline) {
+        worker_disconnect(&a->workers[0]);
+        account_set_offline(a, r, err);
+        r = 0;
+    }
     if (r == 0)
         r = workers_start(a);
     if (r < 0)

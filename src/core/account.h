@@ -44,6 +44,8 @@ MUST_USE int account_new(const struct settings *settings, struct account **ret,
 void account_free(struct account *account);
 
 /* Connects, logs in, reads the folder list, then starts the threads.  The secret is taken over.
+ * With the setting `offline`, or where the server is unreachable and the cache has folders, 0 as
+ * well: then `err` holds why the account is offline, else "".
  * Errors as in imap.h; `err` says it in one line. */
 MUST_USE int account_start(struct account *account, struct secret *secret,
                            const struct news_listener *news, struct errtext *err);

@@ -37,7 +37,8 @@ struct account {
     struct queue *queue;
     struct news_listener news; /* set before threads start */
     int interrupt_fd;          /* eventfd, readable when all must end; -1: none */
-    char *prefix;              /* of the personal namespace; set before threads start */
+    char *prefix;              /* of the personal namespace; NULL: not asked yet.  Used by refresh
+                                * alone, of which one runs at a time */
 
     struct worker workers[WORKERS_MAX];
     unsigned n_workers;
@@ -82,8 +83,8 @@ MUST_USE int workers_start(struct account *a);
 void workers_join(struct account *a);
 
 /* ---- refresh.c */
-/* LIST, STATUS and QUOTA of the whole account; folders that changed are queued.  `first`: also
- * NAMESPACE. */
-MUST_USE int refresh_account(struct account *a, struct imap *im, bool first, struct errtext *err);
+/* LIST, STATUS and QUOTA of the whole account, the first time also NAMESPACE; folders that changed
+ * are queued. */
+MUST_USE int refresh_account(struct account *a, struct imap *im, struct errtext *err);
 
 #endif

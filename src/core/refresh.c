@@ -216,7 +216,7 @@ static int apply_list(struct refresh *refresh)
     return r < 0 ? r : store_apply_list(a->store, entries, n, tell_store_change, a);
 }
 
-static int run(struct refresh *refresh, bool first, struct errtext *err)
+static int run(struct refresh *refresh, struct errtext *err)
 {
     struct account *a = refresh->account;
     struct imap_events events = {.ctx = refresh,
@@ -225,7 +225,7 @@ static int run(struct refresh *refresh, bool first, struct errtext *err)
                                  .namespace_prefix = on_namespace,
                                  .quota = on_quota};
     imap_set_events(refresh->im, &events);
-    int r = first ? read_namespace(refresh) : 0;
+    int r = a->prefix ? 0 : read_namespace(refresh);
     if (r == 0)
         r = tree_new(a->settings, a->prefix ? a->prefix : "", &refresh->tree);
     if (r == 0)
@@ -237,10 +237,10 @@ static int run(struct refresh *refresh, bool first, struct errtext *err)
     return r < 0 ? r : queue_changed_folders(refresh);
 }
 
-int refresh_account(struct account *a, struct imap *im, bool first, struct errtext *err)
+int refresh_account(struct account *a, struct imap *im, struct errtext *err)
 {
     struct refresh refresh = {.account = a, .im = im};
-    int r = run(&refresh, first, err);
+    int r = run(&refresh, err);
     imap_set_events(im, NULL);
     if (imap_error(im) < 0)
         r = err_set(err, -imap_error(im), "%s", imap_errmsg(im));

@@ -168,7 +168,7 @@ static int run_refresh(struct worker *w)
 {
     struct errtext err = {""};
     w->selected = 0;
-    int r = refresh_account(w->account, w->im, false, &err);
+    int r = refresh_account(w->account, w->im, &err);
     if (r < 0 && imap_error(w->im) == 0)
         log_warn("%s: the folder list could not be read: %s", w->account->settings->host,
                  err.text[0] ? err.text : strerror(-r));

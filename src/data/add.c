@@ -85,8 +85,8 @@ static int free_form(struct store *s, uint64_t folder, const char *plain, uint32
                      unsigned form, char out[MSGNAME_MAX + 1], unsigned *ret_form)
 {
     for (;; form++) {
-        uint64_t ino;
-        uint32_t other;
+        uint64_t ino = 0;
+        uint32_t other = 0;
         form_name(plain, uid, form, out);
         int r = is_child(s, folder, out);
         if (r == 0)
@@ -103,7 +103,7 @@ static int free_form(struct store *s, uint64_t folder, const char *plain, uint32
 static int rename_message(struct store *s, uint64_t folder, uint64_t ino, uint32_t uid,
                           const char *plain, char out[MSGNAME_MAX + 1])
 {
-    unsigned form;
+    unsigned form = FORM_TWIN;
     int r = free_form(s, folder, plain, uid, FORM_TWIN, out, &form);
     if (r < 0)
         return r;
@@ -114,8 +114,8 @@ static int rename_message(struct store *s, uint64_t folder, uint64_t ino, uint32
 int store_yield_name(struct store *s, uint64_t folder, const char *name, uint64_t *ret_ino,
                      char ret_name[MSGNAME_MAX + 1])
 {
-    uint64_t ino;
-    uint32_t uid;
+    uint64_t ino = 0;
+    uint32_t uid = 0;
     int r = name_holder(s, folder, name, &ino, &uid);
     if (r <= 0)
         return r;
@@ -130,8 +130,8 @@ int store_yield_name(struct store *s, uint64_t folder, const char *name, uint64_
 static int choose_name(const struct batch *b, const struct store_new_message *m,
                        char out[MSGNAME_MAX + 1], unsigned *ret_form)
 {
-    uint64_t holder;
-    uint32_t holder_uid;
+    uint64_t holder = 0;
+    uint32_t holder_uid = 0;
     char renamed[MSGNAME_MAX + 1];
     const char *plain = m->name.name;
     form_name(plain, m->uid, FORM_PLAIN, out);
@@ -169,7 +169,7 @@ static int add_one(struct batch *b, const struct store_new_message *m, uint64_t 
                    unsigned *ret_form)
 {
     char name[MSGNAME_MAX + 1];
-    uint64_t ino;
+    uint64_t ino = 0;
     int r = has_uid(b, m->uid);
     if (r != 0)
         return r < 0 ? r : 0;
@@ -191,7 +191,7 @@ static int add_one(struct batch *b, const struct store_new_message *m, uint64_t 
 
 static int batch_init(struct batch *b, struct store *s, uint64_t folder)
 {
-    struct folder_state state;
+    struct folder_state state = {0};
     int r = store_folder_state(s, folder, &state);
     if (r < 0)
         return r;
@@ -219,7 +219,7 @@ static int compare_uids(const void *a, const void *b)
 static int add_sorted(struct store *s, uint64_t folder, struct store_new_message **order, size_t n,
                       uint64_t *inos, unsigned *forms)
 {
-    struct batch b;
+    struct batch b = {0};
     CLEANUP_WRITE struct store *tx = NULL;
     int r = store_begin(s, &tx);
     if (r == 0)

@@ -102,13 +102,13 @@ static void resume(struct bodies *bodies)
 static int open_dir(struct bodies *bodies, const char *cache_dir, uint64_t cache_size)
 {
     struct statvfs fs;
-    CLEANUP_FREE char *path = str_printf("%s/bodies", cache_dir);
-    if (!path)
+    bodies->path = str_printf("%s/bodies", cache_dir);
+    if (!bodies->path)
         return -ENOMEM;
-    int r = mkdir_private(path);
+    int r = mkdir_private(bodies->path);
     if (r < 0)
         return r;
-    bodies->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bodies->dir_fd = open(bodies->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (bodies->dir_fd < 0)
         return -errno;
     if (cache_size == 0) {
@@ -137,6 +137,7 @@ static void bodies_free(struct bodies *bodies)
         close(bodies->dir_fd);
     pthread_mutex_destroy(&bodies->mutex);
     free(bodies->table);
+    free(bodies->path);
     free(bodies);
 }
 
@@ -196,7 +197,7 @@ void bodies_close(struct bodies *bodies)
 
 bool body_exists(struct bodies *bodies, uint64_t ino)
 {
-    struct body_row row;
+    struct body_row row = {0};
     if (store_body_get(bodies->store, ino, &row) < 0)
         return false;
     pthread_mutex_lock(&bodies->mutex);
@@ -207,7 +208,7 @@ bool body_exists(struct bodies *bodies, uint64_t ino)
 
 int body_drop(struct bodies *bodies, uint64_t ino)
 {
-    uint64_t segment;
+    uint64_t segment = 0;
     int r = store_body_delete(bodies->store, ino, 0, 0, &segment);
     if (r == 0)
         bodies_gone(bodies, segment);

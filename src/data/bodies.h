@@ -10,8 +10,14 @@
  * a record is checked against inode, length and CRC when a small body is opened (-EIO never
  * reaches the caller: a bad record is dropped and the body is "not here").
  *
- * Errors: -ENOENT not here; -ENOSPC disk full (also when one body is larger than cache_size, which
- * is then kept alone until the next eviction); -EIO.  Any thread; a writer or handle belongs to
+ * A full disk makes eviction begin early; -ENOSPC only where nothing is left to evict.  A body
+ * larger than cache_size is kept, alone, until the next one comes.  Rows are committed in groups
+ * (store_checkpoint): kill -9 may forget the bodies of the last moment, which are fetched again.
+ *
+ * Measured, Release, 10,000 x 5 KB: write with index 13-17 us (of them 4 us for the record), open,
+ * check, read and close 5 us, eviction 4 us each.
+ *
+ * Errors: -ENOENT not here; -ENOSPC; -ENOMEM; -EIO.  Any thread; a writer or handle belongs to
  * one thread at a time.
  */
 #ifndef MAILMOUNT_BODIES_H
@@ -23,9 +29,11 @@ struct bodies;
 struct body_writer;
 struct body;
 
-/* Removes files that the index does not know, and rows whose file is gone. */
+/* cache_size: bytes; 0: 2 GiB or a tenth of the disk, whichever is less.  Removes files that the
+ * index does not know, and rows whose file is gone.  One struct bodies for a store. */
 MUST_USE int bodies_open(struct store *store, const char *cache_dir, uint64_t cache_size,
                          struct bodies **ret, struct errtext *err);
+/* After the last writer, handle and removal of messages; before store_close. */
 void bodies_close(struct bodies *bodies);
 
 /* ---- writing: begin, write, finish (bytes are on disk, complete), then commit (it is indexed
@@ -34,15 +42,17 @@ MUST_USE int body_writer_new(struct bodies *bodies, uint64_t size, struct body_w
 MUST_USE int body_write(struct body_writer *w, const void *data, size_t n);
 /* -EINVAL when fewer or more bytes came than announced. */
 MUST_USE int body_finish(struct body_writer *w);
-/* Replaces a body already there.  The writer is still to be freed. */
+/* Replaces a body already there.  -ENOENT: the message is gone.  The writer is still to be freed.
+ * The size in the message's row is the caller's to set (store_set_size). */
 MUST_USE int body_commit(struct body_writer *w, uint64_t ino);
 void body_writer_free(struct body_writer *w);
 void body_writer_freep(struct body_writer **w);
 
 /* ---- reading */
 MUST_USE int body_open(struct bodies *bodies, uint64_t ino, struct body **ret);
-/* A body that was finished but could not be committed (or must not be): readable all the same,
- * until closed.  Takes the writer over. */
+/* A body that was finished, committed or not (because its message is gone, or the disk is full):
+ * readable until closed, without a look into the index.  Takes the writer over; on failure
+ * (-ENOMEM; -EINVAL: not finished) it stays the caller's. */
 MUST_USE int body_from_writer(struct body_writer *w, struct body **ret);
 uint64_t body_size(const struct body *body);
 /* The file and the offset of byte 0 in it, for pread and splice; valid until body_close. */

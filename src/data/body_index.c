@@ -44,7 +44,7 @@ static int delete_row(struct store *s, uint64_t ino, uint64_t segment)
 
 int store_body_delete_in(struct store *s, uint64_t ino, uint64_t *ret_segment)
 {
-    struct body_row row;
+    struct body_row row = {0};
     *ret_segment = 0;
     int r = get(s, ino, &row);
     if (r < 0)
@@ -88,7 +88,7 @@ static int replace_row(struct store *s, const struct body_row *row, uint64_t *re
 
 int store_body_put(struct store *s, const struct body_row *row, uint64_t *ret_replaced)
 {
-    uint64_t replaced;
+    uint64_t replaced = 0;
     CLEANUP_WRITE struct store *tx = NULL;
     int r = store_join(s, &tx);
     if (r == 0)

@@ -63,7 +63,7 @@ static bool record_is_good(int fd, const struct body_row *row)
 
 static void drop_bad(struct bodies *bodies, const struct body_row *row)
 {
-    uint64_t segment;
+    uint64_t segment = 0;
     log_warn("the cached body of inode %llu is damaged; it will be fetched again",
              (unsigned long long)row->ino);
     /* Only this one: it may have been replaced meanwhile. */
@@ -73,8 +73,8 @@ static void drop_bad(struct bodies *bodies, const struct body_row *row)
 
 int body_open(struct bodies *bodies, uint64_t ino, struct body **ret)
 {
-    struct body_row row;
-    struct segment *segment;
+    struct body_row row = {0};
+    struct segment *segment = NULL;
     int r = store_body_get(bodies->store, ino, &row);
     if (r == 0)
         r = find_segment(bodies, row.segment, &segment);

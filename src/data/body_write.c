@@ -43,6 +43,24 @@ static int write_at(struct bodies *bodies, int fd, const void *data, size_t n, u
 
 /* ---- beginning */
 
+/* Somebody deleted the directory, as he may at any moment: the same descriptor, a new one. */
+static int remake_dir(struct bodies *bodies)
+{
+    int r = mkdir_private(bodies->path);
+    if (r < 0)
+        return r;
+    CLEANUP_FD int fd = open(bodies->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || dup3(fd, bodies->dir_fd, O_CLOEXEC) < 0)
+        return -errno;
+    return 0;
+}
+
+static int open_new(struct bodies *bodies, const char *name)
+{
+    int fd = openat(bodies->dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return fd < 0 ? -errno : fd;
+}
+
 /* A new file; not in the table yet. */
 static int segment_create(struct bodies *bodies, const char *suffix, struct segment **ret)
 {
@@ -55,9 +73,11 @@ static int segment_create(struct bodies *bodies, const char *suffix, struct segm
     segment->gone = true;
     segment->used = clock_wall_ns() / 1000000000;
     segment_name(segment->id, suffix, name);
-    int fd = openat(bodies->dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = open_new(bodies, name);
+    if (fd == -ENOENT && remake_dir(bodies) == 0)
+        fd = open_new(bodies, name);
     if (fd < 0)
-        return errno == ENOSPC || errno == EDQUOT ? -ENOSPC : -EIO;
+        return fd == -ENOSPC || fd == -EDQUOT ? -ENOSPC : -EIO;
     segment_seat(bodies, segment, fd);
     *ret = steal(&segment);
     return 0;
@@ -119,24 +139,36 @@ int body_write(struct body_writer *w, const void *data, size_t n)
 
 /* ---- the whole record */
 
-/* Room for n bytes in the current segment, or in the next. */
+/* A reference on the current segment if it has room for n bytes, else on a new one. */
+static int take_current(struct bodies *bodies, uint64_t n, struct segment **ret)
+{
+    struct segment *segment = bodies->current;
+    if (segment && segment->end + n <= bodies->segment_max && segment_ref(bodies, segment) == 0) {
+        *ret = segment;
+        return 0;
+    }
+    int r = segment_create(bodies, "seg", &segment);
+    if (r == 0)
+        r = segment_ref(bodies, segment);
+    if (r < 0)
+        return r;
+    r = segment_add(bodies, segment);
+    if (r < 0) {
+        segment_unref(bodies, segment);
+        return r;
+    }
+    bodies->current = segment;
+    *ret = segment;
+    return 0;
+}
+
+/* Room for n bytes. */
 static int reserve(struct body_writer *w, uint64_t n)
 {
     struct bodies *bodies = w->bodies;
-    int r = 0;
+    struct segment *segment = NULL;
     pthread_mutex_lock(&bodies->mutex);
-    struct segment *segment = bodies->current;
-    if (segment && segment->end + n > bodies->segment_max)
-        segment = NULL;
-    if (!segment) {
-        r = segment_create(bodies, "seg", &segment);
-        if (r == 0)
-            r = segment_add(bodies, segment);
-        if (r == 0)
-            bodies->current = segment;
-    }
-    if (r == 0)
-        r = segment_ref(bodies, segment);
+    int r = take_current(bodies, n, &segment);
     if (r == 0) {
         segment->writers++;
         w->segment = segment;
@@ -258,7 +290,7 @@ static int put(struct body_writer *w, uint64_t ino, uint64_t *ret_replaced)
 int body_commit(struct body_writer *w, uint64_t ino)
 {
     uint64_t little = htole64(ino);
-    uint64_t replaced;
+    uint64_t replaced = 0;
     if (w->state != WRITTEN)
         return -EINVAL;
     int r = write_at(w->bodies, w->segment->fd, &little, sizeof(little), w->offset + RECORD_INO);

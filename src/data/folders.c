@@ -139,7 +139,7 @@ int store_folder_touch(struct store *s, uint64_t folder, int64_t delta)
 int store_set_listed(struct store *s, uint64_t folder, uint32_t uidvalidity, uint32_t uidnext,
                      uint64_t modseq)
 {
-    struct folder_state state;
+    struct folder_state state = {0};
     CLEANUP_WRITE struct store *tx = NULL;
     int r = store_begin(s, &tx);
     if (r == 0)
@@ -157,7 +157,7 @@ int store_set_listed(struct store *s, uint64_t folder, uint32_t uidvalidity, uin
  * go first.  Committed before they go: what a crash leaves is never taken for complete. */
 static int begin_listing(struct store *s, uint64_t folder, uint32_t uidvalidity, bool *ret_purge)
 {
-    struct folder_state state;
+    struct folder_state state = {0};
     CLEANUP_WRITE struct store *tx = NULL;
     int r = store_begin(s, &tx);
     if (r == 0)

@@ -91,7 +91,7 @@ struct walk {
 static int remove_batch(struct store *s, uint64_t folder, const struct uidset *uids,
                         struct walk *walk, struct removal *removal)
 {
-    struct folder_state state;
+    struct folder_state state = {0};
     struct walk w = *walk;
     CLEANUP_WRITE struct store *tx = NULL;
     int r = store_begin(s, &tx);

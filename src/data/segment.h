@@ -47,7 +47,8 @@ struct segment {
 };
 
 struct bodies {
-    struct store *store; /* constant, as are the three below */
+    struct store *store; /* constant, as are the four below */
+    char *path;          /* owned; of the directory */
     int dir_fd;
     uint64_t limit;       /* bytes in all */
     uint64_t segment_max; /* bytes of one */

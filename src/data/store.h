@@ -5,7 +5,8 @@
  * synchronous=OFF and any corruption (SQLITE_CORRUPT, NOTADB, wrong schema, another account)
  * means: set the file aside, begin anew with the next epoch.  One connection, one mutex, WAL,
  * locking_mode=EXCLUSIVE, wal_autocheckpoint=0; store_checkpoint is called by a thread.  Each
- * call takes the mutex once and is one transaction at most.
+ * call takes the mutex once and is one transaction at most.  What kill -9 may undo, if
+ * store_checkpoint had not come by: exact sizes and the index of bodies, the last 500 at most.
  *
  * Inode numbers are the keys: epoch << 40 | counter, one counter for folders and messages.  The
  * epoch is kept in the state directory, durable before the first use, and grows with each new

@@ -239,7 +239,7 @@ static int apply_edit(struct store *s, const struct edit *edit, struct changes *
 /* A message of the parent that has the folder's name gives it up. */
 static int take_name(struct store *s, uint64_t parent, const char *name, struct changes *changes)
 {
-    uint64_t message;
+    uint64_t message = 0;
     char renamed[MSGNAME_MAX + 1];
     if (parent == STORE_ROOT_INODE)
         return 0;
@@ -272,8 +272,8 @@ static int insert(struct store *s, const struct listing *listing, struct item *i
 {
     const struct store_folder_entry *entry = item->entry;
     const char *name = base_name(entry->path);
-    uint64_t parent;
-    uint64_t ino;
+    uint64_t parent = 0;
+    uint64_t ino = 0;
     int r = parent_inode(listing, entry->path, &parent);
     if (r == 0)
         r = take_name(s, parent, name, changes);
