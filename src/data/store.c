@@ -15,7 +15,7 @@
  * max+1: the highest rows may be deleted).  After kill -9 the counter also skips INODE_SKIP, in
  * case a damaged WAL lost the last transactions.
  *
- * Measured, 2 cores, Release, 100k messages in batches of 500: see messages.c.
+ * Measured: opening a cache of a million messages 1 ms; making a new one 4 ms.  Rows: messages.c.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -5,8 +5,8 @@
  * are sorted by path; one pass over the folder table finds each by binary search and writes only
  * where something differs; entries that no row answered are inserted in the order given, parents
  * first.  A folder that goes is only unhooked here (purge = 2): its messages, perhaps a million,
- * follow in batches, also after a crash.  Measured, Release: 10,000 new folders 55 ms, an
- * unchanged LIST of 10,000 11 ms.
+ * follow in batches, also after a crash.  Measured, Release: a LIST of 10,000 new folders 50 ms,
+ * the same again 5 ms.
  */
 #include <errno.h>
 #include <string.h>
