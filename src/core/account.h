@@ -60,7 +60,8 @@ MUST_USE int account_fetch_body(struct account *account, uint64_t folder, uint64
                                 uint64_t size, struct waiter *waiter);
 /* As queue_cancel. */
 bool account_cancel(struct account *account, struct waiter *waiter);
-/* A body that was fetched but could not be kept (disk full): the first to ask gets it. */
+/* A body just fetched, while its waiters are called: the first to ask gets it.  For those that
+ * could not be kept (disk full) or were evicted at once. */
 struct body *account_take_loose_body(struct account *account, uint64_t ino);
 
 /* Passes news upward for a change made outside of a job. */

@@ -83,10 +83,15 @@ static int keep(struct run *run, struct transfer *t)
         return r;
     if (changed)
         fetch->news->tell(fetch->news->ctx, NEWS_CHANGED, 0, t->item->ino, NULL);
-    r = body_commit(t->writer, t->item->ino);
-    if (r == -ENOSPC || r == -EIO) /* reads go on uncached */
-        r = body_from_writer(steal(&t->writer), &t->item->body);
-    return r;
+    int kept = body_commit(t->writer, t->item->ino);
+    if (kept < 0 && kept != -ENOSPC && kept != -EIO)
+        return kept;
+    /* For who waits for it: neither a full disk nor an eviction comes in between. */
+    r = body_from_writer(t->writer, &t->item->body);
+    if (r < 0)
+        return kept;
+    t->writer = NULL;
+    return 0;
 }
 
 static void settle(struct run *run, struct transfer *t)

@@ -20,7 +20,8 @@ struct fetch_item {
     uint32_t uid;      /* filled by fetch_bodies */
     int status;        /* outcome: 0, -ENOENT gone from the server, -ENOSPC, -EIO ... */
     bool done;         /* false when the connection failed before the outcome was known */
-    struct body *body; /* outcome: set when it could not be kept on disk (disk full); owned */
+    struct body *body; /* outcome of 0: the bytes, even where they could not be kept (disk full);
+                        * may be NULL; owned */
 };
 
 struct fetch {

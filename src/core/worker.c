@@ -215,9 +215,12 @@ static void finish_body(struct worker *w, const struct job *job, struct fetch_it
         log_warn("message UID %u (inode %llu): not fetched: %s", item->uid,
                  (unsigned long long)item->ino, strerror(-item->status));
     }
+    /* Who waits opens it while queue_finish calls him: from the index, or from here when it could
+     * not be kept or has been evicted already. */
     if (item->body)
         account_add_loose(a, item->ino, steal(&item->body));
     queue_finish(a->queue, job, account_status(item->status));
+    body_close(account_take_loose_body(a, item->ino));
 }
 
 /* Bodies one at a time, after a pipeline broke. */

@@ -10,7 +10,8 @@
  * a record is checked against inode, length and CRC when a small body is opened (-EIO never
  * reaches the caller: a bad record is dropped and the body is "not here").
  *
- * A full disk makes eviction begin early; -ENOSPC only where nothing is left to evict.  A body
+ * A full disk makes eviction begin early; where nothing is left to evict, a body of up to 64 MB is
+ * held in memory: body_finish succeeds, body_commit says -ENOSPC, body_from_writer reads it.  A body
  * larger than cache_size is kept, alone, until the next one comes.  Rows are committed in groups
  * (store_checkpoint): kill -9 may forget the bodies of the last moment, which are fetched again.
  *

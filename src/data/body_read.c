@@ -92,6 +92,7 @@ int body_open(struct bodies *bodies, uint64_t ino, struct body **ret)
     }
     *body = (struct body){.bodies = bodies,
                           .segment = segment,
+                          .memory_fd = -1,
                           .offset = row.offset + RECORD_SIZE,
                           .size = row.length};
     *ret = body;
@@ -106,13 +107,15 @@ uint64_t body_size(const struct body *body)
 int body_fd(const struct body *body, off_t *ret_offset)
 {
     *ret_offset = (off_t)body->offset;
-    return body->segment->fd;
+    return body->segment ? body->segment->fd : body->memory_fd;
 }
 
 void body_close(struct body *body)
 {
     if (!body)
         return;
-    unref(body->bodies, body->segment);
+    if (body->segment)
+        unref(body->bodies, body->segment);
+    cleanup_fd(&body->memory_fd);
     free(body);
 }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -10,7 +11,8 @@
 #include "store_db.h"
 
 /* WRITING: body_write.  WRITTEN (body_finish): the record is whole, its inode still 0.
- * COMMITTED: indexed.  LOST: a large one whose commit failed; readable through its descriptor. */
+ * COMMITTED: indexed.  LOST: it can only be read through its descriptor, because its commit failed
+ * (a large one) or the disk is full (memory_fd). */
 enum writer_state { WRITING, WRITTEN, COMMITTED, LOST };
 
 struct body_writer {
@@ -23,7 +25,11 @@ struct body_writer {
     struct segment
         *segment;    /* a reference and a place among its writers; a small body: once WRITTEN */
     uint64_t offset; /* of the record */
+    int memory_fd;   /* the disk is full: the bytes are here, without a header; else -1 */
 };
+
+/* A body that finds the disk full is held in memory for whoever waits for it, up to this size. */
+#define MEMORY_MAX (64 << 20)
 
 static bool is_small(const struct body_writer *w)
 {
@@ -96,6 +102,42 @@ static int begin_large(struct body_writer *w)
     return r;
 }
 
+static void drop_temporary(struct body_writer *w);
+static void release_segment(struct body_writer *w);
+
+/* The bytes so far of a large body, or a small one as a whole. */
+static int copy_to_memory(const struct body_writer *w, int fd)
+{
+    char buffer[65536];
+    if (w->record)
+        return pwrite_full(fd, w->record + RECORD_SIZE, (size_t)w->size, 0);
+    for (uint64_t done = 0; done < w->got;) {
+        size_t n = w->got - done < sizeof(buffer) ? (size_t)(w->got - done) : sizeof(buffer);
+        if (pread_full(w->segment->fd, buffer, n, (off_t)(RECORD_SIZE + done)) != (ssize_t)n)
+            return -EIO;
+        int r = pwrite_full(fd, buffer, n, (off_t)done);
+        if (r < 0)
+            return r;
+        done += n;
+    }
+    return 0;
+}
+
+/* After -ENOSPC: a full disk must not keep anyone from reading. */
+static int move_to_memory(struct body_writer *w)
+{
+    CLEANUP_FD int fd = w->size > MEMORY_MAX ? -1 : memfd_create("mailmount-body", MFD_CLOEXEC);
+    if (fd < 0)
+        return -ENOSPC;
+    int r = copy_to_memory(w, fd);
+    if (r < 0)
+        return r;
+    drop_temporary(w);
+    release_segment(w);
+    w->memory_fd = steal_fd(&fd);
+    return 0;
+}
+
 int body_writer_new(struct bodies *bodies, uint64_t size, struct body_writer **ret)
 {
     CLEANUP(body_writer_freep) struct body_writer *w = calloc(1, sizeof(*w));
@@ -103,6 +145,7 @@ int body_writer_new(struct bodies *bodies, uint64_t size, struct body_writer **r
         return -ENOMEM;
     w->bodies = bodies;
     w->size = size;
+    w->memory_fd = -1;
     w->crc = (uint32_t)crc32(0, NULL, 0);
     if (size > INT64_MAX - RECORD_SIZE)
         return -EFBIG;
@@ -112,6 +155,8 @@ int body_writer_new(struct bodies *bodies, uint64_t size, struct body_writer **r
             return -ENOMEM;
     } else {
         int r = begin_large(w);
+        if (r == -ENOSPC)
+            r = move_to_memory(w);
         if (r < 0)
             return r;
     }
@@ -128,7 +173,13 @@ int body_write(struct body_writer *w, const void *data, size_t n)
     if (w->record) {
         memcpy(w->record + RECORD_SIZE + w->got, data, n);
     } else {
-        int r = write_at(w->bodies, w->segment->fd, data, n, RECORD_SIZE + w->got);
+        int r = w->memory_fd >= 0
+                    ? 0
+                    : write_at(w->bodies, w->segment->fd, data, n, RECORD_SIZE + w->got);
+        if (r == -ENOSPC)
+            r = move_to_memory(w);
+        if (r == 0 && w->memory_fd >= 0)
+            r = pwrite_full(w->memory_fd, data, n, (off_t)w->got);
         if (r < 0)
             return r;
         w->crc = (uint32_t)crc32_z(w->crc, data, n);
@@ -220,12 +271,14 @@ int body_finish(struct body_writer *w)
 {
     if (w->state != WRITING || w->got != w->size)
         return -EINVAL;
-    int r = is_small(w) ? finish_small(w) : finish_large(w);
+    int r = w->memory_fd >= 0 ? 0 : is_small(w) ? finish_small(w) : finish_large(w);
+    if (r == -ENOSPC)
+        r = move_to_memory(w);
     if (r < 0)
         return r;
     free(w->record);
     w->record = NULL;
-    w->state = WRITTEN;
+    w->state = w->memory_fd >= 0 ? LOST : WRITTEN;
     return 0;
 }
 
@@ -291,6 +344,8 @@ int body_commit(struct body_writer *w, uint64_t ino)
 {
     uint64_t little = htole64(ino);
     uint64_t replaced = 0;
+    if (w->memory_fd >= 0)
+        return -ENOSPC;
     if (w->state != WRITTEN)
         return -EINVAL;
     int r = write_at(w->bodies, w->segment->fd, &little, sizeof(little), w->offset + RECORD_INO);
@@ -350,13 +405,16 @@ int body_from_writer(struct body_writer *w, struct body **ret)
         return -ENOMEM;
     drop_temporary(w);
     pthread_mutex_lock(&w->bodies->mutex);
-    if (w->state != COMMITTED)
+    if (w->state != COMMITTED && w->segment)
         w->segment->writers--;
     pthread_mutex_unlock(&w->bodies->mutex);
     *body = (struct body){.bodies = w->bodies,
                           .segment = steal(&w->segment), /* with the reference */
+                          .memory_fd = steal_fd(&w->memory_fd),
                           .offset = w->offset + RECORD_SIZE,
                           .size = w->size};
+    if (body->memory_fd >= 0)
+        body->offset = 0;
     body_writer_free(w);
     *ret = body;
     return 0;
@@ -368,6 +426,7 @@ void body_writer_free(struct body_writer *w)
         return;
     drop_temporary(w);
     release_segment(w);
+    cleanup_fd(&w->memory_fd);
     free(w->record);
     free(w);
 }

@@ -94,7 +94,8 @@ void bodies_gone(void *bodies, uint64_t id);
 
 struct body {
     struct bodies *bodies;
-    struct segment *segment; /* holds a reference */
+    struct segment *segment; /* holds a reference; NULL: the bytes are in memory_fd */
+    int memory_fd;           /* owned; -1: they are in the segment */
     uint64_t offset;         /* of byte 0 */
     uint64_t size;
 };

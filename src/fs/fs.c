@@ -18,6 +18,7 @@
 #define LOOP_THREADS 4
 
 /* libfuse's own words (for example of a failed mount) belong into the log. */
+PRINTF(2, 0)
 static void log_fuse(enum fuse_log_level level, const char *format, va_list args)
 {
     char text[512];

@@ -556,6 +556,29 @@ static int fill_disk(const char *path)
     return errno;
 }
 
+/* A body that cannot be kept is read all the same. */
+static void check_read_from_memory(struct setup *s, size_t n)
+{
+    CLEANUP(body_writer_freep) struct body_writer *w = NULL;
+    CLEANUP_FREE unsigned char *want = malloc(n), *got = malloc(n);
+    struct body *body;
+    off_t offset;
+    assert_true(want && got);
+    fill_body(want, n, n);
+    assert_int_equal(body_writer_new(s->bodies, n, &w), 0);
+    for (size_t done = 0; done < n; done += n / 4)
+        assert_int_equal(body_write(w, want + done, n / 4), 0);
+    assert_int_equal(body_finish(w), 0);
+    assert_int_equal(body_commit(w, s->ino[63]), -ENOSPC);
+    assert_int_equal(body_from_writer(w, &body), 0);
+    w = NULL;
+    assert_int_equal(body_size(body), n);
+    assert_int_equal(pread_full(body_fd(body, &offset), got, n, offset), n);
+    assert_memory_equal(want, got, n);
+    body_close(body);
+    assert_false(body_exists(s->bodies, s->ino[63]));
+}
+
 /* Old bodies make room; where there are none it is -ENOSPC, and what was there stays readable. */
 static void test_full_disk(void **state)
 {
@@ -576,6 +599,10 @@ static void test_full_disk(void **state)
     CLEANUP_FREE char *path = str_printf("%s/filler", s.dirs.base);
     assert_int_equal(fill_disk(path), ENOSPC);
     assert_int_equal(write_body(s.bodies, s.ino[63], 900000, 63), -ENOSPC);
+    check_read_from_memory(&s, 900000);
+    check_read_from_memory(&s, 4 * MIB);
+    check_read_from_memory(&s, 40 * MIB);
+    assert_int_equal(write_body(s.bodies, s.ino[63], 65 * MIB, 63), -ENOSPC);
     int r = 0;
     for (uint32_t i = 0; i < 200 && r == 0; i++) {
         for (uint32_t k = 0; k < 100; k++)
