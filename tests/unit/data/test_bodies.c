@@ -573,7 +573,8 @@ static void check_read_from_memory(struct setup *s, size_t n)
     assert_int_equal(body_from_writer(w, &body), 0);
     w = NULL;
     assert_int_equal(body_size(body), n);
-    assert_int_equal(pread_full(body_fd(body, &offset), got, n, offset), n);
+    int fd = body_fd(body, &offset);
+    assert_int_equal(pread_full(fd, got, n, offset), n);
     assert_memory_equal(want, got, n);
     body_close(body);
     assert_false(body_exists(s->bodies, s->ino[63]));
