@@ -185,6 +185,11 @@ static void block_signals(bool block)
     pthread_sigmask(block ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
 }
 
+static void interrupt_start(void *ctx)
+{
+    account_interrupt(ctx);
+}
+
 static int start(struct daemon *d, struct errtext *err)
 {
     int r = open_log(&d->command.settings, err);
@@ -197,12 +202,19 @@ static int start(struct daemon *d, struct errtext *err)
     if (r < 0)
         return r;
     struct news_listener listener = fs_listener(d->fs);
+    r = background_watch(&d->background, interrupt_start, d->account);
+    if (r < 0)
+        return err_set(err, -r, "thread: %s", strerror(-r));
     r = account_start(d->account, steal(&d->secret), &listener, err);
     if (r == 0 && (r = view_check_root(d->view)) < 0)
         err_set(err, -r, "folder %s: %s", d->command.settings.folder, strerror(-r));
     if (r == 0)
         r = control_start(d->socket_path, answer, d, &d->control, err);
-    return r < 0 ? r : fs_mount(d->fs, d->mountpoint, err);
+    if (r == 0)
+        r = fs_mount(d->fs, d->mountpoint, err);
+    if (background_unwatch(&d->background))
+        r = err_set(err, ECANCELED, "interrupted");
+    return r;
 }
 
 static void stop(struct daemon *d)

@@ -2,10 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "options.h"
@@ -55,6 +58,49 @@ int background_begin(bool foreground, const char *mountpoint, struct background 
     setsid();
     ret->report_fd = pipe_fds[1];
     return 0;
+}
+
+static bool command_is_gone(int report_fd)
+{
+    struct pollfd p = {.fd = report_fd}; /* POLLERR: nobody reads any more */
+    return report_fd >= 0 && poll(&p, 1, 0) > 0 && (p.revents & POLLERR);
+}
+
+static void *watch_main(void *arg)
+{
+    struct background *b = arg;
+    const struct timespec step = {.tv_nsec = 100000000};
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    while (!b->done) {
+        if (sigtimedwait(&signals, NULL, &step) > 0 || command_is_gone(b->report_fd)) {
+            b->interrupted = true;
+            b->interrupt(b->ctx);
+            break;
+        }
+    }
+    return NULL;
+}
+
+int background_watch(struct background *background, void (*interrupt)(void *ctx), void *ctx)
+{
+    background->interrupt = interrupt;
+    background->ctx = ctx;
+    int r = pthread_create(&background->thread, NULL, watch_main, background);
+    background->watching = r == 0;
+    return -r;
+}
+
+bool background_unwatch(struct background *background)
+{
+    background->done = true;
+    if (background->watching)
+        pthread_join(background->thread, NULL);
+    background->watching = false;
+    return background->interrupted || command_is_gone(background->report_fd);
 }
 
 void background_report(struct background *background, int exit_code, const char *line)

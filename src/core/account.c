@@ -133,16 +133,21 @@ int account_start(struct account *a, struct secret *secret, const struct news_li
     return r;
 }
 
-void account_stop(struct account *a)
+void account_interrupt(struct account *a)
 {
     uint64_t one = 1;
     pthread_mutex_lock(&a->mutex);
     a->stopping = true;
     pthread_cond_signal(&a->wake_keeper);
     pthread_mutex_unlock(&a->mutex);
-    queue_close(a->queue);
     ssize_t n = write(a->interrupt_fd, &one, sizeof(one));
     (void)n; /* a full eventfd is readable, too */
+}
+
+void account_stop(struct account *a)
+{
+    account_interrupt(a);
+    queue_close(a->queue);
     workers_join(a);
 }
 

@@ -49,6 +49,9 @@ void account_free(struct account *account);
  * Errors as in imap.h; `err` says it in one line. */
 MUST_USE int account_start(struct account *account, struct secret *secret,
                            const struct news_listener *news, struct errtext *err);
+/* Makes an account_start that waits for the server fail with -ECANCELED; account_stop follows.
+ * Any thread. */
+void account_interrupt(struct account *account);
 /* Ends all work: waiters get -ESHUTDOWN, sockets are interrupted, threads joined. */
 void account_stop(struct account *account);
 

@@ -15,6 +15,8 @@
 #include "tree.h"
 
 #define STATUS_IN_FLIGHT 32
+#define META_FILTER      "folders" /* the option folders= that the tree was made with */
+#define FILTER_MAX       65536
 
 struct status_row {
     char *raw;
@@ -115,13 +117,19 @@ static int read_namespace(struct refresh *refresh)
 
 static int read_list(struct refresh *refresh, struct errtext *err)
 {
-    struct imap_result list, quota;
+    struct imap_result noop, list, quota;
+    bool with_noop = imap_selected(refresh->im);
     bool with_status = imap_caps(refresh->im) & IMAP_CAP_LIST_STATUS;
     bool with_quota = imap_caps(refresh->im) & IMAP_CAP_QUOTA;
-    int r = imap_send_list(refresh->im, with_status, &list);
+    /* STATUS of the selected mailbox is as old as its view (seen with Dovecot). */
+    int r = with_noop ? imap_send_noop(refresh->im, &noop) : 0;
+    if (r == 0)
+        r = imap_send_list(refresh->im, with_status, &list);
     if (r < 0)
         return r;
     int sent = with_quota ? imap_send_quota(refresh->im, &quota) : 0;
+    if (with_noop)
+        r = imap_wait(refresh->im, &noop);
     r = imap_wait(refresh->im, &list);
     if (with_quota && sent == 0) {
         int answered = imap_wait(refresh->im, &quota);
@@ -130,11 +138,13 @@ static int read_list(struct refresh *refresh, struct errtext *err)
     if (imap_error(refresh->im) < 0)
         return imap_error(refresh->im);
     if (r < 0)
-        return err_set(err, -r, "the server refused LIST: %s", list.text);
+        return err_set(err, -r, "%s: the server refused LIST: %s", refresh->account->settings->host,
+                       list.text);
     if (refresh->error)
         return refresh->error;
     if (!refresh->has_inbox)
-        return err_set(err, EIO, "LIST was answered without INBOX: not believed");
+        return err_set(err, EIO, "%s: LIST was answered without INBOX: not believed",
+                       refresh->account->settings->host);
     return 0;
 }
 
@@ -207,13 +217,31 @@ static int queue_changed_folders(struct refresh *refresh)
     }
 }
 
+/* Another folders= than last time: what it hides goes at once, not only when a second LIST agrees
+ * (the store's rule for what the server stops naming). */
+static bool filter_changed(struct account *a, struct str *filter)
+{
+    CLEANUP_STR struct str before = STR_INIT(FILTER_MAX);
+    for (char **glob = a->settings->folders; glob && *glob; glob++)
+        str_printf_append(filter, "%s:", *glob);
+    str_append(filter, "", 0);
+    return str_error(filter) == 0 && (store_get_meta(a->store, META_FILTER, &before) < 0 ||
+                                      strcmp(before.data ? before.data : "", filter->data) != 0);
+}
+
 static int apply_list(struct refresh *refresh)
 {
     const struct store_folder_entry *entries;
     size_t n;
     struct account *a = refresh->account;
+    CLEANUP_STR struct str filter = STR_INIT(FILTER_MAX);
     int r = tree_finish(refresh->tree, &entries, &n);
-    return r < 0 ? r : store_apply_list(a->store, entries, n, tell_store_change, a);
+    if (r == 0)
+        r = store_apply_list(a->store, entries, n, tell_store_change, a);
+    if (r < 0 || !filter_changed(a, &filter))
+        return r;
+    r = store_apply_list(a->store, entries, n, tell_store_change, a);
+    return r < 0 ? r : store_set_meta(a->store, META_FILTER, filter.data);
 }
 
 static int run(struct refresh *refresh, struct errtext *err)

@@ -1,5 +1,5 @@
 /*
- * unicode.h -- UTF-8, and what the contract asks of a character.  Pure; private to this layer.
+ * unicode.h -- UTF-8, and what the contract asks of a character.  Pure.
  *
  * The classes are a table of our own, frozen at Unicode 17.0, and not those of the installed
  * GLib: Debian 12 and 13 know different versions, and a character assigned in between would be

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "unicode.h"
+
 int status_of_code(const char *code)
 {
     static const struct {
@@ -26,19 +28,24 @@ int status_of_code(const char *code)
     return -EIO;
 }
 
+/* Control characters (C1, too), bidi and zero-width marks, and what is no UTF-8 become `?`: the
+ * text goes to terminals and logs. */
 void clean_text(struct span from, char *out, size_t size)
 {
-    size_t n = from.len < size - 1 ? from.len : size - 1;
-    if (n < from.len)
-        while (n > 0 && ((unsigned char)from.data[n] & 0xc0) == 0x80)
-            n--;
     size_t len = 0;
-    for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)from.data[i];
-        bool c1 = c == 0xc2 && i + 1 < n && (unsigned char)from.data[i + 1] < 0xa0;
-        if (c1)
-            i++; /* U+0080 to U+009F: control characters of terminals, too */
-        out[len++] = c < ' ' || c == 0x7f || c1 ? '?' : (char)c;
+    for (size_t i = 0; i < from.len;) {
+        uint32_t c;
+        size_t n = utf8_decode(from.data + i, from.len - i, &c);
+        bool plain = n == 1 ? c >= ' ' && c != 0x7f : n > 1 && unicode_class(c) != UNICODE_REMOVE;
+        size_t need = plain ? n : 1;
+        if (len + need > size - 1)
+            break;
+        if (plain)
+            memcpy(out + len, from.data + i, n);
+        else
+            out[len] = '?';
+        len += need;
+        i += n ? n : 1;
     }
     out[len] = '\0';
 }

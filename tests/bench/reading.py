@@ -227,7 +227,8 @@ def main():
     bench = Bench(options, scratch)
     try:
         versions(options)
-        print('| work | seconds | yardstick | ratio | memory, MiB |\n|---|---|---|---|---|', flush=True)
+        print('| work | seconds | yardstick | ratio | memory, MiB |\n|---|---|---|---|---|',
+              flush=True)
         if {'first', 'again', 'remount'} & set(what):
             bench.listing(what)
         if 'large' in what:

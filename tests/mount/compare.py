@@ -1,6 +1,7 @@
 """Holds a mount against what imaplib says: every byte, size, date, flag and name."""
 import errno
 import os
+import subprocess
 
 import client
 import names
@@ -77,9 +78,22 @@ def compare_message(path, message):
         == message.internaldate
 
 
+def read_in_parallel(files, readers=8):
+    """Cyrus takes 12 ms for each command; several readers at once share the waiting."""
+    running = [subprocess.Popen(['xargs', '-0', 'cat', '--'], stdin=subprocess.PIPE,
+                                stdout=subprocess.DEVNULL) for _ in range(readers)]
+    for number, process in enumerate(running):
+        process.stdin.write(b'\0'.join(os.fsencode(path) for path in files[number::readers]))
+        process.stdin.close()
+    for process in running:
+        assert process.wait() == 0
+
+
 def compare_folder(directory, messages, with_names=True, uidvalidity=None):
     """messages: uid -> client.Message."""
     files = folder_files(directory)
+    if len(files) > 100:
+        read_in_parallel(files)
     by_uid = {int(xattr(path, 'user.imap.uid')): path for path in files}
     assert len(files) == len(by_uid), 'a UID twice'
     assert sorted(by_uid) == sorted(messages)

@@ -15,6 +15,7 @@ HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parent.parent
 sys.path[:0] = [str(HERE), str(HERE.parent / 'imapd')]
 
+import hostile                      # noqa: E402
 import mount as mounting            # noqa: E402
 import scripted as scripted_server  # noqa: E402
 import servers as private_servers   # noqa: E402
@@ -227,6 +228,16 @@ def scripted(pki):
     yield start
     for server in started:
         server.stop()
+
+
+@pytest.fixture
+def bad(mounts, scripted, sanitized):
+    """bad(folder or message): see hostile.py."""
+    def make(folder, **more):
+        if not isinstance(folder, scripted_server.Folder):
+            folder = scripted_server.Folder('Bad', [folder])
+        return hostile.Bad(mounts, scripted, sanitized, folder, **more)
+    return make
 
 
 @pytest.fixture

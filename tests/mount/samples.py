@@ -32,7 +32,8 @@ ODD = {
                    b'Date: Tue, 14 Nov 2023 22:13:20 +0000\r\n\r\nx\r\n'),
     'no from': (b'Subject: no from\r\nMessage-ID: <nf@example.org>\r\n'
                 b'Date: Tue, 14 Nov 2023 22:13:20 +0000\r\n\r\nx\r\n'),
-    'no date': b'From: a@example.org\r\nSubject: no date\r\nMessage-ID: <nd@example.org>\r\n\r\nx\r\n',
+    'no date': (b'From: a@example.org\r\nSubject: no date\r\nMessage-ID: <nd@example.org>\r\n'
+                b'\r\nx\r\n'),
     'bad date': (b'From: a@example.org\r\nSubject: bad date\r\nDate: yesterday, about noon\r\n'
                  b'\r\nx\r\n'),
     'thousand characters': head(b'w' * 1000) + b'\r\nx\r\n',

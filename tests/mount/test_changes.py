@@ -29,7 +29,8 @@ def live(mounts, account):
 
 def test_new_message(live):
     mount, imap, _ = live
-    path = mount.path / 'INBOX' / compare.names.message_name(samples.ODD['empty body'], samples.DATE)
+    name = compare.names.message_name(samples.ODD['empty body'], samples.DATE)
+    path = mount.path / 'INBOX' / name
     assert not path.exists()        # the kernel remembers that
     before = os.stat(mount.path / 'INBOX').st_mtime_ns
     imap.append('INBOX', samples.ODD['empty body'], '', samples.DATE)

@@ -1,12 +1,16 @@
 """The mount equals the server: bytes, sizes, dates, flags, names."""
 import base64
 import os
+import pathlib
+import re
+import subprocess
 
 import client
 import compare
 import pytest
 import samples
 import scripted as fake
+import servers as private_servers
 
 
 def fill_account(account, generated):
@@ -33,6 +37,21 @@ def check_account(mounts, account, generated):
 
 def test_equals_server(mounts, backend):
     check_account(mounts, backend.new_account(), 150)
+
+
+def test_sample_mailbox(mounts, account):
+    """What scripts/try shows.  (Its names are beyond names.py; name-vectors.tsv has such.)"""
+    sample = pathlib.Path(__file__).parent.parent.parent / 'scripts/share/sample.py'
+    run = subprocess.run([private_servers.PYTHON, '-B', sample, '127.0.0.1',
+                          str(account.server.port), account.user, account.password],
+                         capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    mount = mounts.account(account)
+    assert compare.compare_account(mount, account, with_names=False) >= 300
+    for top, _, files in os.walk(mount.path):
+        for name in files:
+            assert re.fullmatch(r'\d{4}-\d\d-\d\d_\d{4}_[^_]*_[^_]*~[0-9a-z]{6}(\.\d+)?\.eml', name)
+            assert len(os.fsencode(name)) <= 255 and name.isprintable()
 
 
 @pytest.mark.parametrize('options', [

@@ -263,8 +263,8 @@ def test_parts_of_a_message(two):
     with open(path, 'rb', buffering=0) as file:
         for offset in (0, 1, 4095, 4096, len(data) - 1, len(data), len(data) + 5000):
             assert os.pread(file.fileno(), 777, offset) == data[offset:offset + 777]
-    code = ('import mmap,sys;f=open(sys.argv[1],"rb");m=mmap.mmap(f.fileno(),0,prot=mmap.PROT_READ);'
-            'sys.stdout.buffer.write(m[:])')
+    code = ('import mmap,sys;f=open(sys.argv[1],"rb");'
+            'm=mmap.mmap(f.fileno(),0,prot=mmap.PROT_READ);sys.stdout.buffer.write(m[:])')
     assert run('/usr/bin/python3', '-c', code, path) == data
 
 

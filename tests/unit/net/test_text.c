@@ -47,6 +47,9 @@ static void test_clean(void **state)
         {"\302\205x", "?x"},
         {"\303\266\303\266\303\266\303\266", "\303\266\303\266\303\266"}, /* cut between letters */
         {"12345678", "1234567"},
+        {"a\342\200\256b", "a?b"}, /* right-to-left override */
+        {"a\342\200\213b", "a?b"}, /* zero-width space */
+        {"a\377b", "a?b"},         /* no UTF-8 */
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
