@@ -388,7 +388,8 @@ def sanitizer_options():
     return {
         'ASAN_OPTIONS': 'detect_stack_use_after_return=1',
         'UBSAN_OPTIONS': 'print_stacktrace=1',
-        'TSAN_OPTIONS': 'second_deadlock_stack=1',
+        'TSAN_OPTIONS': 'second_deadlock_stack=1:suppressions='
+        + os.path.join(ROOT, 'tests/tsan.supp'),
         'CTEST_OUTPUT_ON_FAILURE': '1',
         'PYTHONDONTWRITEBYTECODE': '1',
     }

@@ -14,27 +14,27 @@
 enum settings_tls { SETTINGS_TLS_IMPLICIT, SETTINGS_TLS_STARTTLS, SETTINGS_TLS_NONE };
 
 struct settings {
-    char *account;     /* as the user named it */
-    char *slug;        /* names directories and sockets: no slash, no leading dot */
+    char *account; /* as the user named it */
+    char *slug;    /* names directories and sockets: no slash, no leading dot */
     char *host;
     uint16_t port;
     enum settings_tls tls;
     char *user;
-    char *folder;      /* mount path of the URL's /FOLDER, which becomes the root; NULL: all */
+    char *folder; /* mount path of the URL's /FOLDER, which becomes the root; NULL: all */
     char *passcmd, *passfile;
     char *insecure_password;
-    char *auth;        /* NULL: the best */
+    char *auth; /* NULL: the best */
     char *cafile;
-    char *cache_dir, *state_dir;  /* always set */
-    uint64_t cache_size;          /* bytes; 0: 2 GiB or a tenth of the disk */
-    unsigned connections;         /* 1..10 */
+    char *cache_dir, *state_dir; /* always set */
+    uint64_t cache_size;         /* bytes; 0: 2 GiB or a tenth of the disk */
+    unsigned connections;        /* 1..10 */
     unsigned timeout_s;
     unsigned poll_s;
-    bool mtime_date;              /* mtime=date */
+    bool mtime_date; /* mtime=date */
     bool read_only;
     bool offline;
-    char **folders;               /* globs, ends with NULL; NULL: all folders */
-    char *fuse_options;           /* passed through, comma-separated; NULL: none */
+    char **folders;     /* globs, ends with NULL; NULL: all folders */
+    char *fuse_options; /* passed through, comma-separated; NULL: none */
     bool foreground, debug;
 };
 

@@ -68,6 +68,9 @@ class Home:
         self.reports = self.base / 'sanitizer'
         for name in ('home', 'config', 'cache', 'state', 'run', 'sanitizer'):
             (self.base / name).mkdir(mode=0o700, parents=True)
+        # A copy: the user of the mount need not be able to read this repository.
+        self.suppressions = self.base / 'tsan.supp'
+        shutil.copyfile(pathlib.Path(__file__).parent.parent / 'tsan.supp', self.suppressions)
 
     def environment(self):
         env = {key: value for key, value in os.environ.items()
@@ -79,7 +82,8 @@ class Home:
             XDG_RUNTIME_DIR=f'{self.base}/run', LANG='C.UTF-8',
             ASAN_OPTIONS=f'{reports}:detect_leaks=1:abort_on_error=0:exitcode=99',
             UBSAN_OPTIONS=f'{reports}:print_stacktrace=1:halt_on_error=0',
-            TSAN_OPTIONS=f'{reports}:exitcode=99:halt_on_error=0' + tsan_suppressions())
+            TSAN_OPTIONS=f'{reports}:exitcode=99:halt_on_error=0:'
+                         f'suppressions={self.suppressions}')
         for name in ('ASAN_OPTIONS', 'UBSAN_OPTIONS', 'TSAN_OPTIONS'):
             if os.environ.get(name):
                 env[name] = f'{os.environ[name]}:{env[name]}'
@@ -106,11 +110,6 @@ class Home:
     def sanitizer_reports(self):
         return '\n'.join(path.read_text(errors='replace')
                          for path in sorted(self.reports.iterdir()))
-
-
-def tsan_suppressions():
-    path = pathlib.Path(__file__).parent.parent / 'tsan.supp'
-    return f':suppressions={path}' if path.exists() else ''
 
 
 class Mount:

@@ -346,6 +346,7 @@ static void test_setuid(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
     CLEANUP(mount_command_release)
     struct mount_command c = parse_ok(URL "|/mnt|-o|setuid=root,setuid=0");
+    assert_non_null(c.mountpoint);
     assert_int_equal(geteuid(), 0);
 }
 
