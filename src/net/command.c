@@ -1,4 +1,6 @@
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "conn.h"
@@ -42,8 +44,7 @@ static int send_line(struct imap *im, struct str *line, enum command_kind kind, 
     return 0;
 }
 
-static int send_text(struct imap *im, const char *text, enum command_kind kind,
-                     struct imap_result *result)
+int conn_send(struct imap *im, const char *text, enum command_kind kind, struct imap_result *result)
 {
     CLEANUP_STR struct str line = STR_INIT(2 * LINE_MAX_OCTETS);
     int r = begin(im, result);
@@ -92,27 +93,53 @@ static const char *status_items(const struct imap *im)
 
 int imap_send_noop(struct imap *im, struct imap_result *ret)
 {
-    return send_text(im, "NOOP", COMMAND_PLAIN, ret);
+    return conn_send(im, "NOOP", COMMAND_PLAIN, ret);
 }
 
 int imap_send_namespace(struct imap *im, struct imap_result *ret)
 {
-    return send_text(im, "NAMESPACE", COMMAND_PLAIN, ret);
+    return conn_send(im, "NAMESPACE", COMMAND_PLAIN, ret);
 }
 
 int imap_send_quota(struct imap *im, struct imap_result *ret)
 {
-    return send_text(im, "GETQUOTAROOT INBOX", COMMAND_PLAIN, ret);
+    return conn_send(im, "GETQUOTAROOT INBOX", COMMAND_PLAIN, ret);
 }
 
 int imap_send_logout(struct imap *im, struct imap_result *ret)
 {
-    return send_text(im, "LOGOUT", COMMAND_LOGOUT, ret);
+    return conn_send(im, "LOGOUT", COMMAND_LOGOUT, ret);
+}
+
+int imap_send_enable(struct imap *im, bool qresync, struct imap_result *ret)
+{
+    uint32_t needed = IMAP_CAP_ENABLE | (qresync ? IMAP_CAP_QRESYNC : IMAP_CAP_CONDSTORE);
+    int r = begin(im, ret);
+    if (r < 0)
+        return r;
+    if (im->will_select)
+        return -EINVAL; /* RFC 5161 3.1: before the first SELECT */
+    if ((im->caps.bits & needed) != needed)
+        return -ENOTSUP;
+    return conn_send(im, qresync ? "ENABLE QRESYNC" : "ENABLE CONDSTORE", COMMAND_ENABLE, ret);
+}
+
+int imap_send_notify(struct imap *im, struct imap_result *ret)
+{
+    int r = begin(im, ret);
+    if (r < 0)
+        return r;
+    if (!(im->caps.bits & IMAP_CAP_NOTIFY))
+        return -ENOTSUP;
+    return conn_send(im,
+                     "NOTIFY SET (PERSONAL (MessageNew MessageExpunge FlagChange MailboxName "
+                     "SubscriptionChange))",
+                     COMMAND_NOTIFY, ret);
 }
 
 int imap_send_search_all(struct imap *im, struct imap_result *ret)
 {
-    return send_text(
+    return conn_send(
         im, im->caps.bits & IMAP_CAP_ESEARCH ? "UID SEARCH RETURN (ALL) ALL" : "UID SEARCH ALL",
         COMMAND_SEARCH, ret);
 }
@@ -150,7 +177,9 @@ int imap_send_status(struct imap *im, const char *raw, struct imap_result *ret)
     return send_line(im, &line, COMMAND_PLAIN, false, ret);
 }
 
-int imap_send_select(struct imap *im, const char *raw, bool examine, struct imap_result *ret)
+/* `how` follows the name: "" or a parameter in parentheses with a blank before it. */
+static int send_select(struct imap *im, const char *raw, bool examine, const char *how,
+                       struct imap_result *ret)
 {
     CLEANUP_STR struct str line = STR_INIT(2 * LINE_MAX_OCTETS);
     CLEANUP_STR struct str unselect = STR_INIT(16);
@@ -161,6 +190,7 @@ int imap_send_select(struct imap *im, const char *raw, bool examine, struct imap
     r = append_name(im, &line, raw);
     if (r < 0)
         return r;
+    str_append_text(&line, how);
     if (str_error(&line) < 0 || line.len > LINE_MAX_OCTETS)
         return -EINVAL;
     if (im->will_select && im->caps.bits & IMAP_CAP_UNSELECT) {
@@ -176,13 +206,38 @@ int imap_send_select(struct imap *im, const char *raw, bool examine, struct imap
     return r;
 }
 
+int imap_send_select(struct imap *im, const char *raw, bool examine, struct imap_result *ret)
+{
+    return send_select(im, raw, examine, "", ret);
+}
+
+int imap_send_select_since(struct imap *im, const char *raw, bool examine, uint32_t uidvalidity,
+                           uint64_t modseq, struct imap_result *ret)
+{
+    char how[64] = "";
+    int r = begin(im, ret);
+    if (r < 0)
+        return r;
+    if (modseq > INT64_MAX || (modseq == 0) != (uidvalidity == 0))
+        return -EINVAL;
+    if (modseq > 0 && !(im->enabled & IMAP_CAP_QRESYNC))
+        return -ENOTSUP;
+    if (modseq > 0)
+        snprintf(how, sizeof(how), " (QRESYNC (%" PRIu32 " %" PRIu64 "))", uidvalidity, modseq);
+    else if (im->caps.bits & IMAP_CAP_CONDSTORE && !(im->enabled & IMAP_CAP_QRESYNC))
+        snprintf(how, sizeof(how), " (CONDSTORE)");
+    return send_select(im, raw, examine, how, ret);
+}
+
 static void append_item(struct str *line, bool wanted, const char *text)
 {
     if (wanted)
         str_printf_append(line, "%s%s", line->data[line->len - 1] == '(' ? "" : " ", text);
 }
 
-int imap_send_fetch(struct imap *im, const char *set, unsigned items, struct imap_result *ret)
+/* `how` follows the items: "" or modifiers in parentheses with a blank before them. */
+static int send_fetch(struct imap *im, const char *set, unsigned items, const char *how,
+                      struct imap_result *ret)
 {
     CLEANUP_STR struct str line = STR_INIT(2 * LINE_MAX_OCTETS);
     int r = begin(im, ret);
@@ -202,5 +257,27 @@ int imap_send_fetch(struct imap *im, const char *set, unsigned items, struct ima
     if (str_error(&line) == 0 && line.data[line.len - 1] == '(')
         return -EINVAL; /* MODSEQ alone, from a server without CONDSTORE */
     str_append_char(&line, ')');
+    str_append_text(&line, how);
     return send_line(im, &line, COMMAND_PLAIN, false, ret);
+}
+
+int imap_send_fetch(struct imap *im, const char *set, unsigned items, struct imap_result *ret)
+{
+    return send_fetch(im, set, items, "", ret);
+}
+
+int imap_send_fetch_since(struct imap *im, const char *set, unsigned items, uint64_t modseq,
+                          bool vanished, struct imap_result *ret)
+{
+    char how[64];
+    int r = begin(im, ret);
+    if (r < 0)
+        return r;
+    if (modseq == 0 || modseq > INT64_MAX)
+        return -EINVAL;
+    if (!(im->caps.bits & IMAP_CAP_CONDSTORE) || (vanished && !(im->enabled & IMAP_CAP_QRESYNC)))
+        return -ENOTSUP;
+    snprintf(how, sizeof(how), " (CHANGEDSINCE %" PRIu64 "%s)", modseq,
+             vanished ? " VANISHED" : "");
+    return send_fetch(im, set, items, how, ret);
 }

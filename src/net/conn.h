@@ -11,6 +11,9 @@
 
 enum command_kind {
     COMMAND_PLAIN,
+    COMMAND_ENABLE,
+    COMMAND_NOTIFY,
+    COMMAND_IDLE,
     COMMAND_LIST,
     COMMAND_SEARCH,
     COMMAND_SELECT,
@@ -53,13 +56,23 @@ struct imap {
     struct imap_mailbox mailbox; /* of the selected mailbox, or of the one being selected */
     bool selected;               /* a SELECT has succeeded and nothing has ended it */
     bool will_select;            /* the last SELECT in the pipeline has not been undone */
+    bool leaving;                /* a SELECT is worked at; what comes may be of the one before it */
+
+    uint32_t enabling, enabled; /* named by ENABLED; and confirmed by ENABLE's tagged OK */
+    bool continued;             /* the server has said `+` to IDLE */
+    bool done_sent;             /* DONE has been sent once */
+    bool notify;                /* NOTIFY is on */
+    bool listening;             /* in imap_listen */
+    bool overflow;              /* NOTIFICATIONOVERFLOW, not yet told */
+    bool news;                  /* something about mailboxes or messages has come */
+    unsigned answer_ms;         /* longest wait for IDLE's answers; tests shorten it */
 
     struct str name;     /* scratch: a mailbox name or another string */
     struct str header;   /* scratch: the header block of the FETCH at hand */
     struct str keywords; /* scratch: its keywords */
 };
 
-/* ---- imap.c */
+/* ---- imap.c, command.c */
 
 /* All but the stream; for the fuzz target and imap_connect. */
 MUST_USE int conn_init(struct imap *im);
@@ -69,8 +82,21 @@ int conn_nonsense(struct imap *im, const char *text);
 /* Puts a command whose text is in im->out already into the pipeline. */
 MUST_USE int conn_queue(struct imap *im, enum command_kind kind, bool examine,
                         struct imap_result *result);
+/* A whole command without arguments of the caller's.  As imap_send_*. */
+MUST_USE int conn_send(struct imap *im, const char *text, enum command_kind kind,
+                       struct imap_result *result);
 /* The command that the server works at has changed: what was selected may be no more. */
 void conn_head_changed(struct imap *im);
+/* The mailbox is being left: what comes about messages is not of the one that the caller waits
+ * for, and is dropped.  (The next delta brings it again.) */
+static inline bool conn_leaving(const struct imap *im)
+{
+    return im->leaving || (im->first && im->first->kind == COMMAND_UNSELECT);
+}
+/* Writes what can be written, and reads one response.  An error ends everything under way. */
+MUST_USE int conn_step(struct imap *im);
+/* Ends everything under way; returns `error`. */
+int conn_abandon(struct imap *im, int error);
 
 /* ---- response.c, fetch.c */
 

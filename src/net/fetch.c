@@ -126,7 +126,8 @@ static int take_body(struct imap *im, struct imap_fetch *fetch)
         return r;
     if (value.size > IMAP_BODY_MAX)
         return conn_nonsense(im, "the server sent a message that is too large");
-    if (events->body_begin)
+    bool wanted = !conn_leaving(im);
+    if (events->body_begin && wanted)
         events->body_begin(events->ctx, fetch, value.size);
     struct span piece = value.text;
     do {
@@ -135,7 +136,7 @@ static int take_body(struct imap *im, struct imap_fetch *fetch)
             if (r < 0)
                 return r;
         }
-        if (piece.len > 0 && events->body_data)
+        if (piece.len > 0 && events->body_data && wanted)
             events->body_data(events->ctx, piece.data, piece.len);
     } while (value.type == READER_LITERAL && piece.len > 0);
     fetch->body_len = value.size;
@@ -222,7 +223,7 @@ int fetch_read(struct imap *im, uint32_t seq)
     }
     if (im->keywords.len > 0)
         fetch.keywords = im->keywords.data;
-    if (im->events.fetch)
+    if (im->events.fetch && !conn_leaving(im))
         im->events.fetch(im->events.ctx, &fetch);
     return 0;
 }

@@ -8,6 +8,7 @@
  *   guard.c, auth.c, caps.c      to AUTHENTICATED, through libetpan and cyrus-sasl
  *   imap.c                       life, pipeline, waiting
  *   command.c                    what is sent
+ *   push.c                       IDLE and NOTIFY: waiting for what nobody asked for
  *   response.c, numbers.c, fetch.c, text.c   what comes back
  *
  * Invariants: commands in the pipeline are in the order sent; `out` holds whole commands; a
@@ -24,7 +25,8 @@
 #include "conn.h"
 #include "tls.h"
 
-#define LOGIN_TIMEOUT_MS 60000
+#define LOGIN_TIMEOUT_MS  60000
+#define ANSWER_TIMEOUT_MS 10000
 /* Commands that may wait to be written. */
 #define OUT_MAX ((size_t)16 << 20)
 /* Longest mailbox name and other strings we keep. */
@@ -63,7 +65,8 @@ int conn_nonsense(struct imap *im, const char *text)
 
 int conn_init(struct imap *im)
 {
-    *im = (struct imap){.stream = {.fd = -1, .interrupt_fd = -1}};
+    *im = (struct imap){.stream = {.fd = -1, .interrupt_fd = -1, .wake_fd = -1},
+                        .answer_ms = ANSWER_TIMEOUT_MS};
     im->last = &im->first;
     str_init(&im->out, OUT_MAX);
     str_init(&im->name, NAME_MAX_OCTETS);
@@ -85,21 +88,21 @@ static void finish(struct imap *im, struct command *command, int status)
     free(command);
 }
 
-/* Ends everything under way. */
-static void abandon(struct imap *im, int status)
+int conn_abandon(struct imap *im, int error)
 {
     while (im->first) {
         struct command *command = im->first;
         im->first = command->next;
-        finish(im, command, status);
+        finish(im, command, error);
     }
     im->last = &im->first;
-    im->selected = im->will_select = false;
+    im->selected = im->will_select = im->leaving = false;
+    return error;
 }
 
 void conn_release(struct imap *im)
 {
-    abandon(im, -ECANCELED);
+    conn_abandon(im, -ECANCELED);
     stream_release(&im->stream);
     reader_release(&im->in);
     str_release(&im->out);
@@ -129,6 +132,7 @@ int imap_connect(const struct imap_settings *settings, struct imap **ret, struct
     if (conn_init(im) < 0)
         return err_set(err, ENOMEM, "out of memory");
     im->stream.deadline = clock_mono_ms() + LOGIN_TIMEOUT_MS;
+    im->stream.late = "the login took too long";
     int r = stream_open(&im->stream, settings);
     if (r == 0)
         r = auth_login(im, settings);
@@ -161,6 +165,11 @@ uint32_t imap_caps(const struct imap *im)
     return im->caps.bits;
 }
 
+uint32_t imap_enabled(const struct imap *im)
+{
+    return im->enabled;
+}
+
 void imap_counters(const struct imap *im, struct imap_counters *ret)
 {
     *ret = (struct imap_counters){.bytes_up = im->stream.bytes_up,
@@ -184,7 +193,8 @@ void conn_head_changed(struct imap *im)
 {
     if (!im->first || im->first->kind != COMMAND_SELECT)
         return;
-    /* What comes from now on is about the new mailbox. */
+    /* What comes from now on is about the new mailbox, except where none was left explicitly. */
+    im->leaving = im->selected;
     im->selected = false;
     im->mailbox = (struct imap_mailbox){.read_only = im->first->examine};
 }
@@ -206,17 +216,22 @@ int conn_queue(struct imap *im, enum command_kind kind, bool examine, struct ima
 
 /* ---- waiting */
 
+int conn_step(struct imap *im)
+{
+    int r = im->stream.error;
+    if (r == 0 && im->sent < im->out.len)
+        r = stream_try_write(&im->stream, im->out.data, im->out.len, &im->sent);
+    if (r == 0)
+        r = response_read(im);
+    return r < 0 ? conn_abandon(im, r) : 0;
+}
+
 int imap_wait(struct imap *im, struct imap_result *result)
 {
-    if (!im->stream.error &&
-        stream_try_write(&im->stream, im->out.data, im->out.len, &im->sent) < 0)
-        abandon(im, im->stream.error);
     while (!result->done) {
         if (!im->stream.error && !im->first)
             return -EINVAL; /* it was never sent */
-        int r = im->stream.error ? im->stream.error : response_read(im);
-        if (r < 0)
-            abandon(im, r);
+        int r = conn_step(im);
         if (r < 0 && !result->done)
             return r;
     }

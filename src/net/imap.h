@@ -5,8 +5,9 @@
  * STARTTLS, CAPABILITY, AUTHENTICATE through libetpan over our own stream).  From then on our own
  * engine writes and reads the same stream: commands are appended to a pipeline with imap_send_*,
  * answers are read by imap_wait, and everything untagged goes to the connection's events as it
- * arrives.  Nothing grows with the size of a message or a mailbox: header blocks and lines are
- * capped, bodies and number sets are handed on in pieces.
+ * arrives.  imap_idle and imap_listen wait for what the server says unasked.  Nothing grows with
+ * the size of a message or a mailbox: header blocks and lines are capped, bodies and number sets
+ * are handed on in pieces.
  *
  * Calling sequence
  *   imap_connect -> imap_set_events -> imap_send_*(&result) ... imap_wait(&result) ... -> imap_free
@@ -28,8 +29,9 @@
  *   -EAGAIN UNAVAILABLE, INUSE, LIMIT   -EKEYEXPIRED AUTHENTICATIONFAILED, EXPIRED
  *   -EINVAL CANNOT   -EPROTO BAD   -EIO any other NO
  *
- * Threads: one thread at a time.  Only writing to interrupt_fd may come from another.
- * Sources: RFC 3501, 9051, 2177, 5161, 5464 (names only), 5819, 6154, 7162, 9208.
+ * Threads: one thread at a time.  Only writing to interrupt_fd, or to imap_idle's wake_fd,
+ * may come from another.
+ * Sources: RFC 3501, 9051, 2177, 5161, 5464 (names only), 5465, 5819, 6154, 7162, 9208.
  */
 #ifndef MAILMOUNT_IMAP_H
 #define MAILMOUNT_IMAP_H
@@ -97,6 +99,9 @@ enum imap_cap {
     IMAP_CAP_ID = 1 << 18,
 };
 uint32_t imap_caps(const struct imap *im);
+/* What ENABLE has switched on: IMAP_CAP_QRESYNC (then also IMAP_CAP_CONDSTORE) or
+ * IMAP_CAP_CONDSTORE.  Only what the untagged ENABLED named, once the tagged OK is there. */
+uint32_t imap_enabled(const struct imap *im);
 
 struct imap_counters {
     uint64_t bytes_up, bytes_down; /* IMAP bytes: inside TLS */
@@ -174,8 +179,13 @@ struct imap_quota {
     uint64_t used, limit; /* bytes (STORAGE) */
 };
 
-/* Each may be NULL.  Called on the connection's thread from imap_wait; they may not call the
- * connection.  What they cannot do (disk full) they remember themselves. */
+/* Each may be NULL.  Called on the connection's thread from imap_wait, imap_idle and imap_listen;
+ * they may not call the connection.  What they cannot do (disk full) they remember themselves.
+ *
+ * fetch, body_*, vanished, expunge and exists are about the selected mailbox, or about the one
+ * that is being selected (RFC 7162: VANISHED (EARLIER) and FETCH come before the tagged OK).  What
+ * still comes about a mailbox while it is being left is dropped: the next delta brings it again.
+ * list is called in answer to LIST, and from the OK of imap_send_notify on at any time. */
 struct imap_events {
     void *ctx;
     void (*list)(void *ctx, const struct imap_list_entry *entry);
@@ -200,7 +210,7 @@ void imap_set_events(struct imap *im, const struct imap_events *events);
  * EXPUNGE.  NULL when none is selected.  Borrowed until the next command that selects. */
 struct imap_mailbox {
     uint32_t exists, uidvalidity, uidnext; /* 0: not told */
-    uint64_t highestmodseq;                /* 0: none (also NOMODSEQ) */
+    uint64_t highestmodseq; /* 0: none (also NOMODSEQ); grows with later HIGHESTMODSEQ codes */
     bool read_only, uid_not_sticky;
     bool any_keyword; /* PERMANENTFLAGS has \* */
 };
@@ -226,18 +236,62 @@ MUST_USE int imap_send_namespace(struct imap *im, struct imap_result *ret);
  * IMAP_CAP_LIST_STATUS. */
 MUST_USE int imap_send_list(struct imap *im, bool with_status, struct imap_result *ret);
 MUST_USE int imap_send_status(struct imap *im, const char *raw, struct imap_result *ret);
+/* ENABLE QRESYNC, or CONDSTORE; ask imap_enabled for what came of it.  Before the first SELECT
+ * (else -EINVAL); needs IMAP_CAP_ENABLE and IMAP_CAP_QRESYNC or IMAP_CAP_CONDSTORE (-ENOTSUP). */
+MUST_USE int imap_send_enable(struct imap *im, bool qresync, struct imap_result *ret);
 MUST_USE int imap_send_quota(struct imap *im, struct imap_result *ret); /* GETQUOTAROOT INBOX */
 /* EXAMINE (or SELECT).  What was selected before is left with UNSELECT where offered. */
 MUST_USE int imap_send_select(struct imap *im, const char *raw, bool examine,
                               struct imap_result *ret);
+/* The same, and what has changed since: (QRESYNC (uidvalidity modseq)), which needs QRESYNC in
+ * imap_enabled (-ENOTSUP).  Events: vanished (earlier), fetch with UID, FLAGS and MODSEQ; when
+ * uidvalidity is no longer the mailbox's, nothing.  With both 0 nothing is told, but HIGHESTMODSEQ
+ * is asked for: (CONDSTORE) where offered and QRESYNC is not enabled; any server takes that.
+ * Only one of them 0, or a modseq above 2^63-1: -EINVAL. */
+MUST_USE int imap_send_select_since(struct imap *im, const char *raw, bool examine,
+                                    uint32_t uidvalidity, uint64_t modseq, struct imap_result *ret);
 /* UID SEARCH of all messages, RETURN (ALL) where ESEARCH is offered: events.uids. */
 MUST_USE int imap_send_search_all(struct imap *im, struct imap_result *ret);
 /* UID FETCH `set` with these items (BODY and HEADER as PEEK).  `set` is a sequence-set of UIDs. */
 MUST_USE int imap_send_fetch(struct imap *im, const char *set, unsigned items,
                              struct imap_result *ret);
+/* Only messages changed after modseq (CHANGEDSINCE; needs IMAP_CAP_CONDSTORE, -ENOTSUP); 1 to
+ * 2^63-1 (-EINVAL).  `vanished` tells also which of the set are gone (VANISHED; needs QRESYNC in
+ * imap_enabled, -ENOTSUP). */
+MUST_USE int imap_send_fetch_since(struct imap *im, const char *set, unsigned items,
+                                   uint64_t modseq, bool vanished, struct imap_result *ret);
+/* NOTIFY SET for messages and mailboxes of all personal mailboxes; needs IMAP_CAP_NOTIFY
+ * (-ENOTSUP).  For a connection with nothing selected: then events.status and events.list tell,
+ * see imap_listen. */
+MUST_USE int imap_send_notify(struct imap *im, struct imap_result *ret);
 MUST_USE int imap_send_logout(struct imap *im, struct imap_result *ret);
 
 /* Writes what is pending and reads until `result` is done.  Returns result->status. */
 MUST_USE int imap_wait(struct imap *im, struct imap_result *result);
+
+/* ---- waiting for what nobody asked for */
+
+enum imap_wake {
+    IMAP_WAKE_TIMEOUT,  /* max_ms have passed */
+    IMAP_WAKE_FD,       /* wake_fd is readable; it is not read */
+    IMAP_WAKE_NEWS,     /* list, status or data about messages came, and nothing more for now */
+    IMAP_WAKE_OVERFLOW, /* NOTIFICATIONOVERFLOW (RFC 5465 5.8), perhaps in an earlier command:
+                         * NOTIFY is off, changes were lost; told once, goes before the others */
+};
+
+/* Both wait until the first of the above; events may have been called in every case.  wake_fd
+ * (borrowed, -1: none) is looked at besides interrupt_fd.  -EBUSY while a command is under way.
+ * Silence is no failure; a line that stops halfway is waited for in the next call.
+ *
+ * imap_idle: IDLE in the selected mailbox (none: -EINVAL; no IMAP_CAP_IDLE: -ENOTSUP).  Returns
+ * only when the server has answered DONE with its tagged line, so the connection is ready for the
+ * next command.  `+` and that answer have 10 s each, else -ETIMEDOUT, sticky.  A NO or BAD is
+ * result->status and leaves the connection usable (as does an OK without `+`: -EPROTO).  A server
+ * that ends IDLE by itself: as if max_ms had passed.
+ *
+ * imap_listen: no command at all, for a connection with imap_send_notify. */
+MUST_USE int imap_idle(struct imap *im, unsigned max_ms, int wake_fd, struct imap_result *result,
+                       enum imap_wake *ret);
+MUST_USE int imap_listen(struct imap *im, unsigned max_ms, int wake_fd, enum imap_wake *ret);
 
 #endif

@@ -132,13 +132,18 @@ static int hand_on(struct imap *im, struct run *run)
         return conn_nonsense(im, "the server sent more UIDs than there can be");
     if (run->kind == SET_UIDS && im->events.uids)
         im->events.uids(im->events.ctx, run->first, run->last);
+    if (run->kind >= SET_VANISHED && conn_leaving(im))
+        run->kind = SET_IGNORED;
     if (run->kind == SET_VANISHED) {
         uint64_t n = (uint64_t)run->last - run->first + 1;
         box->exists -= n < box->exists ? (uint32_t)n : box->exists;
     }
-    if (run->kind >= SET_VANISHED && im->events.vanished)
-        im->events.vanished(im->events.ctx, run->first, run->last,
-                            run->kind == SET_VANISHED_EARLIER);
+    if (run->kind >= SET_VANISHED) {
+        im->news = true;
+        if (im->events.vanished)
+            im->events.vanished(im->events.ctx, run->first, run->last,
+                                run->kind == SET_VANISHED_EARLIER);
+    }
     run->first = 0;
     return 0;
 }

@@ -46,20 +46,30 @@ static int code_number(struct imap *im, struct span args, uint64_t max, uint64_t
     return 0;
 }
 
-static int take_code(struct imap *im, struct span code, struct span args)
+/* Mod-sequences only grow (RFC 7162): a smaller one is old news. */
+static int take_highestmodseq(struct imap *im, struct span args)
+{
+    uint64_t number = 0;
+    int r = conn_leaving(im) ? 0 : code_number(im, args, INT64_MAX, &number);
+    if (number > im->mailbox.highestmodseq)
+        im->mailbox.highestmodseq = number;
+    return r;
+}
+
+static int take_code(struct imap *im, bool ok, struct span code, struct span args)
 {
     struct imap_mailbox *box = &im->mailbox;
     uint64_t number = 0;
     int r = 0;
     if (span_is(code, "UIDVALIDITY")) {
+        im->leaving = false;
         r = code_number(im, args, UINT32_MAX, &number);
         box->uidvalidity = (uint32_t)number;
     } else if (span_is(code, "UIDNEXT")) {
         r = code_number(im, args, UINT32_MAX, &number);
         box->uidnext = (uint32_t)number;
     } else if (span_is(code, "HIGHESTMODSEQ")) {
-        r = code_number(im, args, INT64_MAX, &number);
-        box->highestmodseq = number;
+        r = ok ? take_highestmodseq(im, args) : 0;
     } else if (span_is(code, "NOMODSEQ")) {
         box->highestmodseq = 0;
     } else if (span_is(code, "UIDNOTSTICKY")) {
@@ -72,16 +82,19 @@ static int take_code(struct imap *im, struct span code, struct span args)
         caps_parse(&im->caps, args);
     } else if (span_is(code, "CLOSED")) {
         conn_head_changed(im);
+    } else if (span_is(code, "NOTIFICATIONOVERFLOW")) {
+        im->overflow = true;
+        im->notify = false; /* RFC 5465 5.8: as after NOTIFY NONE */
     }
     return r;
 }
 
-static int take_status(struct imap *im)
+static int take_status(struct imap *im, bool ok)
 {
     struct span code, args, text;
     split_text(reader_rest(&im->in), &code, &args, &text);
     int r = noise(im);
-    return r < 0 ? r : take_code(im, code, args);
+    return r < 0 ? r : take_code(im, ok, code, args);
 }
 
 static int take_bye(struct imap *im)
@@ -146,6 +159,36 @@ static void mailbox_ended(struct imap *im)
     im->mailbox = (struct imap_mailbox){0};
 }
 
+/* What the command's end means for the connection. */
+static void command_ended(struct imap *im, enum command_kind kind, bool ok)
+{
+    switch (kind) {
+    case COMMAND_SELECT:
+        im->leaving = false;
+        if (ok)
+            im->selected = true;
+        else
+            mailbox_ended(im);
+        if (!ok && !under_way(im, COMMAND_SELECT))
+            im->will_select = false;
+        break;
+    case COMMAND_UNSELECT:
+        mailbox_ended(im);
+        break;
+    case COMMAND_ENABLE:
+        if (ok)
+            im->enabled |= im->enabling;
+        im->enabling = 0;
+        break;
+    case COMMAND_NOTIFY:
+        if (ok)
+            im->notify = true;
+        break;
+    default:
+        break;
+    }
+}
+
 static void fill_result(struct imap_result *result, int status, struct span code, struct span text)
 {
     clean_text(code, result->code, sizeof(result->code));
@@ -161,7 +204,11 @@ static void fill_result(struct imap_result *result, int status, struct span code
 static int take_tagged(struct imap *im)
 {
     struct reader *in = &im->in;
-    struct command *command = take_command(im, reader_word(in, ""));
+    struct span tag = reader_word(in, "");
+    struct command *command = take_command(im, tag);
+    /* Our DONE crossed a server's own end of IDLE and was taken for a command. */
+    if (!command && im->done_sent && span_is(tag, "DONE"))
+        return noise(im);
     if (!command)
         return conn_nonsense(im, "the server answers a command that was not given");
     reader_spaces(in);
@@ -174,15 +221,10 @@ static int take_tagged(struct imap *im)
     split_text(reader_rest(in), &code, &args, &text);
     int r = status == 1
                 ? conn_nonsense(im, "the server gives an answer that is neither OK, NO nor BAD")
-                : take_code(im, code, args);
+                : take_code(im, status == 0, code, args);
     if (command->result)
         fill_result(command->result, r < 0 ? r : status, code, text);
-    if (command->kind == COMMAND_SELECT && status == 0)
-        im->selected = true;
-    else if (command->kind == COMMAND_SELECT || command->kind == COMMAND_UNSELECT)
-        mailbox_ended(im);
-    if (command->kind == COMMAND_SELECT && status != 0 && !under_way(im, COMMAND_SELECT))
-        im->will_select = false;
+    command_ended(im, command->kind, status == 0 && r == 0);
     free(command);
     im->untagged = (struct untagged){0};
     conn_head_changed(im);
@@ -267,6 +309,7 @@ static int take_list(struct imap *im)
     if (r < 0)
         return r;
     entry.name = nil ? "NIL" : im->name.len ? im->name.data : "";
+    im->news = true;
     if (*entry.name && im->events.list)
         im->events.list(im->events.ctx, &entry);
     return 0;
@@ -327,6 +370,7 @@ static int take_mailbox_status(struct imap *im)
             return r;
     }
     status.name = im->name.len ? im->name.data : "";
+    im->news = true;
     if (im->events.status)
         im->events.status(im->events.ctx, &status);
     return 0;
@@ -388,6 +432,33 @@ static int take_namespace(struct imap *im)
 
 /* ---- untagged */
 
+static int take_exists(struct imap *im, uint32_t messages)
+{
+    /* A server that knows no CLOSED begins the answer to SELECT like this. */
+    if (!im->enabled)
+        im->leaving = false;
+    im->mailbox.exists = messages;
+    im->news = true;
+    if (im->events.exists && !conn_leaving(im))
+        im->events.exists(im->events.ctx, messages);
+    return noise(im);
+}
+
+/* `* ENABLED QRESYNC X-FOO`, RFC 5161; QRESYNC includes CONDSTORE, RFC 7162 3.2.3. */
+static int take_enabled(struct imap *im)
+{
+    for (;;) {
+        struct span word = reader_word(&im->in, "");
+        if (word.len == 0)
+            return noise(im);
+        if (span_is(word, "QRESYNC"))
+            im->enabling |= IMAP_CAP_QRESYNC | IMAP_CAP_CONDSTORE;
+        else if (span_is(word, "CONDSTORE"))
+            im->enabling |= IMAP_CAP_CONDSTORE;
+        reader_spaces(&im->in);
+    }
+}
+
 /* `* 5 EXISTS` and the like, at the number. */
 static int take_numbered(struct imap *im)
 {
@@ -399,18 +470,18 @@ static int take_numbered(struct imap *im)
     reader_spaces(in);
     struct span word = reader_word(in, "");
     if (span_is(word, "FETCH")) {
+        im->news = true;
         if (++im->untagged.fetches > 4 * (uint64_t)im->mailbox.exists + FETCHES_SPARE)
             return conn_nonsense(im, "the server sends FETCH data without end");
         reader_spaces(in);
         return fetch_read(im, (uint32_t)number);
     }
-    if (span_is(word, "EXISTS")) {
-        im->mailbox.exists = (uint32_t)number;
-        if (im->events.exists)
-            im->events.exists(im->events.ctx, (uint32_t)number);
-        return noise(im);
-    }
+    if (span_is(word, "EXISTS"))
+        return take_exists(im, (uint32_t)number);
     if (span_is(word, "EXPUNGE")) {
+        if (conn_leaving(im))
+            return noise(im);
+        im->news = true;
         if (number == 0 || im->mailbox.exists == 0)
             return conn_nonsense(im, "the server expunges a message that is not there");
         im->mailbox.exists--;
@@ -431,12 +502,14 @@ static int take_untagged(struct imap *im)
         return take_numbered(im);
     struct span word = reader_word(in, "");
     reader_spaces(in);
-    if (span_is(word, "LIST") && under_way(im, COMMAND_LIST))
+    if (span_is(word, "LIST") && (im->notify || im->listening || under_way(im, COMMAND_LIST)))
         return take_list(im);
     if (span_is(word, "STATUS"))
         return take_mailbox_status(im);
+    if (span_is(word, "ENABLED") && under_way(im, COMMAND_ENABLE))
+        return take_enabled(im);
     if (span_is(word, "OK") || span_is(word, "NO") || span_is(word, "BAD"))
-        return take_status(im);
+        return take_status(im, span_is(word, "OK"));
     if (span_is(word, "BYE"))
         return take_bye(im);
     if (span_is(word, "QUOTA"))
@@ -462,7 +535,10 @@ int response_read(struct imap *im)
         return r;
     if (reader_take(&im->in, '*'))
         return take_untagged(im);
-    if (reader_take(&im->in, '+'))
-        return noise(im); /* nobody waits for a continuation */
+    if (reader_take(&im->in, '+')) {
+        if (im->first && im->first->kind == COMMAND_IDLE)
+            im->continued = true;
+        return noise(im); /* nobody else waits for a continuation */
+    }
     return take_tagged(im);
 }

@@ -38,6 +38,8 @@ int stream_fail(struct stream *stream, int code, const char *format, ...)
 static int time_left(const struct stream *stream, unsigned timeout_ms)
 {
     int64_t left = timeout_ms;
+    if (stream->wake_at && timeout_ms > 0)
+        left = stream->wake_at - clock_mono_ms();
     if (stream->deadline) {
         int64_t until = stream->deadline - clock_mono_ms();
         if (until < left)
@@ -47,23 +49,29 @@ static int time_left(const struct stream *stream, unsigned timeout_ms)
 }
 
 /* Waits for `events` on the socket; timeout_ms 0 only looks.  Returns 1 when something is ready,
- * 0 when not (only with timeout_ms 0), or the sticky error. */
+ * 0 when not (only with timeout_ms 0), the sticky error, or with wake_at -EINTR or -ETIME. */
 static int stream_poll(struct stream *stream, short events, unsigned timeout_ms)
 {
     struct pollfd fds[] = {{.fd = stream->fd, .events = events},
-                           {.fd = stream->interrupt_fd, .events = POLLIN}};
+                           {.fd = stream->interrupt_fd, .events = POLLIN},
+                           {.fd = stream->wake_at ? stream->wake_fd : -1, .events = POLLIN}};
     for (;;) {
-        int n = poll(fds, 2, time_left(stream, timeout_ms));
+        int n = poll(fds, ARRAY_LEN(fds), time_left(stream, timeout_ms));
         if (n < 0 && errno != EINTR && errno != EAGAIN)
             return stream_fail(stream, errno, "poll: %s", strerror(errno));
         if (n > 0 && fds[1].revents)
             return stream_fail(stream, ECANCELED, "interrupted");
         if (n > 0)
-            return 1;
+            return fds[2].revents ? -EINTR : 1;
         if (n == 0 && timeout_ms == 0)
             return 0;
+        if (n == 0 && stream->wake_at) {
+            if (clock_mono_ms() >= stream->wake_at)
+                return -ETIME;
+            continue;
+        }
         if (n == 0 && stream->deadline && clock_mono_ms() >= stream->deadline)
-            return stream_fail(stream, ETIMEDOUT, "the login took too long");
+            return stream_fail(stream, ETIMEDOUT, "%s", stream->late);
         if (n == 0)
             return stream_fail(stream, ETIMEDOUT, "no answer for %.1f seconds",
                                timeout_ms / 1000.0);

@@ -21,6 +21,10 @@ struct stream {
     int interrupt_fd; /* borrowed; -1: none */
     unsigned timeout_ms;
     int64_t deadline;              /* clock_mono_ms; 0: none */
+    const char *late;              /* what a missed deadline means, static */
+    int64_t wake_at;               /* clock_mono_ms; not 0: silence is no failure until then, a read
+                                    * ends with -ETIME, not sticky */
+    int wake_fd;                   /* with wake_at: readable ends a read with -EINTR, not sticky */
     short read_wants, write_wants; /* poll events that a blocked read or write waits for */
     uint64_t bytes_up, bytes_down; /* inside TLS */
     int error;                     /* sticky: 0 or -errno */

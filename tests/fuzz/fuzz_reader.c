@@ -101,7 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                               .uids = on_uids,
                                               .vanished = on_vanished};
     static struct source source;
-    struct imap_result results[4];
+    struct imap_result results[6];
     if (size == 0)
         return 0;
     source = (struct source){.data = data + 1, .left = size - 1};
@@ -109,15 +109,31 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (conn_init(&source.im) < 0)
         abort();
     source.im.in.fill = fill;
-    source.im.caps.bits = IMAP_CAP_UNSELECT;
+    source.im.caps.bits = IMAP_CAP_ENABLE | IMAP_CAP_QRESYNC | IMAP_CAP_CONDSTORE;
+    if (data[0] % 2) /* else what is being left is told by CLOSED, or not at all */
+        source.im.caps.bits |= IMAP_CAP_UNSELECT;
+    source.im.enabled = data[0] % 4 < 2 ? IMAP_CAP_QRESYNC | IMAP_CAP_CONDSTORE : 0;
+    source.im.notify = data[0] % 8 < 4;
     imap_set_events(&source.im, &events);
-    if (imap_send_list(&source.im, false, &results[0]) < 0 ||
+    if (imap_send_enable(&source.im, true, &results[4]) < 0 ||
+        imap_send_list(&source.im, false, &results[0]) < 0 ||
         imap_send_select(&source.im, "INBOX", false, &results[1]) < 0 ||
         imap_send_search_all(&source.im, &results[2]) < 0 ||
-        imap_send_select(&source.im, "Sent", true, &results[3]) < 0)
+        imap_send_select(&source.im, "Sent", true, &results[3]) < 0 ||
+        imap_send_fetch_since(&source.im, "1:*", IMAP_ITEM_UID, 5, false, &results[5]) < 0)
         abort();
-    while (response_read(&source.im) == 0)
-        ;
+    bool idled = false;
+    while (response_read(&source.im) == 0) {
+        const struct imap_mailbox *box = imap_selected(&source.im);
+        if (box && box->highestmodseq > INT64_MAX)
+            abort();
+        /* With everything answered, only IDLE is left to say. */
+        if (!source.im.first && !idled) {
+            idled = true;
+            if (conn_send(&source.im, "IDLE", COMMAND_IDLE, &results[0]) < 0)
+                abort();
+        }
+    }
     if (imap_error(&source.im) == 0)
         abort();
     conn_release(&source.im);
