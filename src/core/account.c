@@ -9,6 +9,8 @@
 
 #include "log.h"
 #include "msgname.h"
+#include "refresh.h"
+#include "watch.h"
 
 #define BACKOFF_FIRST_MS 5000
 #define BACKOFF_MAX_MS   (15 * 60 * 1000)
@@ -44,6 +46,7 @@ int account_new(const struct settings *settings, struct account **ret, struct er
     if (!a)
         return err_set(err, ENOMEM, "out of memory");
     a->settings = settings;
+    a->next_refresh_ms = clock_mono_ms() + (int64_t)settings->poll_s * 1000;
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -58,6 +61,8 @@ int account_new(const struct settings *settings, struct account **ret, struct er
     }
     int r = a->interrupt_fd < 0 ? err_set(err, errno, "eventfd: %s", strerror(errno))
                                 : queue_new(&a->queue);
+    if (r == 0)
+        r = watch_init(a);
     if (r == 0)
         r = open_data(a, err);
     if (r < 0) {
@@ -79,6 +84,7 @@ void account_free(struct account *a)
         bodies_close(a->bodies);
     if (a->store)
         store_close(a->store);
+    watch_release(a);
     queue_free(a->queue);
     secret_free(a->secret);
     free(a->prefix);
@@ -251,6 +257,7 @@ void account_set_online(struct account *a, const struct imap *im)
     a->last_text.text[0] = '\0';
     a->next_attempt_ms = 0;
     a->logins++;
+    a->server_caps = imap_caps(im);
     size_t n = strnlen(imap_mechanism(im), sizeof(a->mechanism) - 1);
     memcpy(a->mechanism, imap_mechanism(im), n);
     a->mechanism[n] = '\0';

@@ -16,14 +16,24 @@
 #define WORKERS_MAX 10
 #define LOOSE_MAX   16
 
+/* Which workers may watch is settled at the start, what they do by the server (watch.h). */
+enum watch_role { WATCH_NEVER, WATCH_LAST, WATCH_BEFORE_LAST };
+enum watch_duty { DUTY_NONE, DUTY_IDLE, DUTY_LISTEN };
+
 struct worker {
     struct account *account;
     unsigned index;
+    enum watch_role role;
+    int wake_fd; /* eventfd of a watcher; -1: none */
     pthread_t thread;
     bool started;
     /* The worker's own thread alone uses these: */
     struct imap *im;                /* NULL: not connected */
     struct imap_counters published; /* what of im's counters is in the account's totals */
+    struct imap_result enable;      /* of ENABLE, sent after the login */
+    bool enable_sent;
+    bool notify_set; /* NOTIFY is in force on this connection */
+    bool fresh_view; /* IDLE has just brought the selected mailbox up to date */
     /* Read by other workers when they decide who takes a job: */
     atomic_bool idle, connected;
     _Atomic uint64_t selected;        /* folder inode, 0: none */
@@ -39,6 +49,9 @@ struct account {
     int interrupt_fd;          /* eventfd, readable when all must end; -1: none */
     char *prefix;              /* of the personal namespace; NULL: not asked yet.  Used by refresh
                                 * alone, of which one runs at a time */
+
+    _Atomic uint32_t server_caps; /* of the last login; NOTIFY goes when it was refused */
+    _Atomic uint64_t inbox_ino;   /* 0: not known yet */
 
     struct worker workers[WORKERS_MAX];
     unsigned n_workers;
@@ -78,13 +91,10 @@ int account_status(int r);
 /* ---- worker.c */
 MUST_USE int worker_connect(struct worker *w, struct errtext *err);
 void worker_disconnect(struct worker *w);
+/* A connection, old or new; else why not, as waiters are told. */
+MUST_USE int worker_have_connection(struct worker *w);
 void worker_publish(struct worker *w); /* adds what the connection counted to the totals */
 MUST_USE int workers_start(struct account *a);
 void workers_join(struct account *a);
-
-/* ---- refresh.c */
-/* LIST, STATUS and QUOTA of the whole account, the first time also NAMESPACE; folders that changed
- * are queued. */
-MUST_USE int refresh_account(struct account *a, struct imap *im, struct errtext *err);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sys/eventfd.h>
 #include <time.h>
 #include <uthash.h>
 #include <utlist.h>
@@ -30,6 +31,12 @@ struct queue {
     unsigned waiting;               /* protected by mutex */
     unsigned running[JOB_KINDS];    /* protected by mutex */
     bool closed;                    /* protected by mutex */
+    struct {
+        int fd;
+        queue_wants_fn *wants;
+        void *ctx;
+    } sleepers[QUEUE_WAKE_MAX]; /* constant once threads run */
+    unsigned n_sleepers;
 };
 
 int queue_new(struct queue **ret)
@@ -68,13 +75,34 @@ static struct queue_entry **list_of(struct queue *q, struct queue_entry *entry)
     return entry->waiters ? &q->foreground : &q->background;
 }
 
+void queue_add_wake_fd(struct queue *q, int fd, queue_wants_fn *wants, void *ctx)
+{
+    if (q->n_sleepers == QUEUE_WAKE_MAX)
+        return;
+    q->sleepers[q->n_sleepers].fd = fd;
+    q->sleepers[q->n_sleepers].wants = wants;
+    q->sleepers[q->n_sleepers++].ctx = ctx;
+}
+
+/* job NULL: the end. */
+static void wake(struct queue *q, const struct job *job)
+{
+    pthread_cond_broadcast(&q->changed);
+    for (unsigned i = 0; i < q->n_sleepers; i++) {
+        if (job && !q->sleepers[i].wants(q->sleepers[i].ctx, job))
+            continue;
+        int r = eventfd_write(q->sleepers[i].fd, 1);
+        (void)r; /* a full counter is readable, too */
+    }
+}
+
 static void enqueue(struct queue *q, struct queue_entry *entry)
 {
     struct queue_entry **list = list_of(q, entry);
     entry->state = ENTRY_WAITING;
     q->waiting++;
     DL_APPEND(*list, entry);
-    pthread_cond_broadcast(&q->changed);
+    wake(q, &entry->job);
 }
 
 static struct queue_entry *make_entry(struct queue *q, const struct job *job)
@@ -275,7 +303,7 @@ void queue_return(struct queue *q, const struct job *job)
         entry->state = ENTRY_WAITING;
         q->waiting++;
         DL_PREPEND(*list, entry);
-        pthread_cond_broadcast(&q->changed);
+        wake(q, &entry->job);
     }
     pthread_mutex_unlock(&q->mutex);
     call(waiters, -ESHUTDOWN);
@@ -312,7 +340,7 @@ void queue_close(struct queue *q)
     pthread_mutex_lock(&q->mutex);
     q->closed = true;
     struct waiter *waiters = remove_waiting(q);
-    pthread_cond_broadcast(&q->changed);
+    wake(q, NULL);
     pthread_mutex_unlock(&q->mutex);
     call(waiters, -ESHUTDOWN);
 }

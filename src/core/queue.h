@@ -62,6 +62,12 @@ typedef bool queue_may_take_fn(void *ctx, const struct job *job, const unsigned 
  * the time-out, -ESHUTDOWN after queue_close.  Taken jobs run until queue_finish. */
 MUST_USE int queue_take(struct queue *queue, queue_may_take_fn *may_take, void *ctx, int timeout_ms,
                         struct job *jobs, int max, uint64_t max_bytes);
+/* For a thread that waits elsewhere (a connection in IDLE) than in queue_take: the eventfd is made
+ * readable when a job is added for which `wants` is true (called under the queue's mutex), and by
+ * queue_close.  Before threads start; at most QUEUE_WAKE_MAX. */
+#define QUEUE_WAKE_MAX 4
+typedef bool queue_wants_fn(void *ctx, const struct job *job);
+void queue_add_wake_fd(struct queue *queue, int fd, queue_wants_fn *wants, void *ctx);
 /* Ends a taken job and calls its waiters with the status (0 or -errno). */
 void queue_finish(struct queue *queue, const struct job *job, int status);
 /* Gives a taken job back, to be taken again by any worker. */

@@ -4,7 +4,7 @@
  * by a complete, tagged-OK LIST that names INBOX; a folder whose STATUS differs from its listing
  * is queued for a new one.
  */
-#include "account_internal.h"
+#include "refresh.h"
 
 #include <errno.h>
 #include <string.h>
@@ -15,6 +15,7 @@
 #include "tree.h"
 
 #define STATUS_IN_FLIGHT 32
+#define SECOND_LOOK_MS   2000
 #define META_FILTER      "folders" /* the option folders= that the tree was made with */
 #define FILTER_MAX       65536
 
@@ -31,7 +32,8 @@ struct refresh {
     bool has_inbox;
     struct status_row *rows; /* by raw name */
     bool prefix_known;
-    int error; /* first failure inside an event */
+    size_t named; /* folders of the tree that LIST gave */
+    int error;    /* first failure inside an event */
 };
 
 /* ---- events */
@@ -178,8 +180,8 @@ static int read_each_status(struct refresh *refresh)
 
 /* ---- conclusions */
 
-static bool differs(const struct store_folder *folder, const struct imap_status *status,
-                    uint64_t messages)
+bool refresh_differs(const struct store_folder *folder, const struct imap_status *status,
+                     uint64_t messages)
 {
     if ((status->has & IMAP_STATUS_UIDVALIDITY) && status->uidvalidity != folder->uidvalidity)
         return true;
@@ -190,12 +192,25 @@ static bool differs(const struct store_folder *folder, const struct imap_status 
     return (status->has & IMAP_STATUS_HIGHESTMODSEQ) && status->highestmodseq != folder->modseq;
 }
 
+/* A folder that LIST did not name stays until a second LIST agrees: that one comes soon. */
+static void look_again_soon(struct account *a)
+{
+    pthread_mutex_lock(&a->mutex);
+    int64_t soon = clock_mono_ms() + SECOND_LOOK_MS;
+    if (a->next_refresh_ms > soon)
+        a->next_refresh_ms = soon;
+    pthread_mutex_unlock(&a->mutex);
+}
+
 static int queue_changed_folders(struct refresh *refresh)
 {
     struct account *a = refresh->account;
-    for (uint64_t after = 0;;) {
+    size_t known = 0;
+    for (uint64_t after = 0;; known++) {
         CLEANUP_STORE_FOLDER struct store_folder folder = {0};
         int r = store_folder_next_any(a->store, after, &folder);
+        if (r == -ENOENT && known > refresh->named)
+            look_again_soon(a);
         if (r == -ENOENT)
             return 0;
         if (r < 0)
@@ -210,7 +225,7 @@ static int queue_changed_folders(struct refresh *refresh)
         if (r < 0)
             return r;
         struct job job = {.kind = JOB_LISTING, .ino = folder.ino};
-        if (row && differs(&folder, &row->status, messages))
+        if (row && refresh_differs(&folder, &row->status, messages))
             r = queue_add(a->queue, &job, NULL);
         if (r < 0)
             return r;
@@ -236,12 +251,20 @@ static int apply_list(struct refresh *refresh)
     struct account *a = refresh->account;
     CLEANUP_STR struct str filter = STR_INIT(FILTER_MAX);
     int r = tree_finish(refresh->tree, &entries, &n);
+    refresh->named = r == 0 ? n : 0;
     if (r == 0)
         r = store_apply_list(a->store, entries, n, tell_store_change, a);
-    if (r < 0 || !filter_changed(a, &filter))
+    if (r == 0 && filter_changed(a, &filter)) {
+        r = store_apply_list(a->store, entries, n, tell_store_change, a);
+        if (r == 0)
+            r = store_set_meta(a->store, META_FILTER, filter.data);
+    }
+    if (r < 0)
         return r;
-    r = store_apply_list(a->store, entries, n, tell_store_change, a);
-    return r < 0 ? r : store_set_meta(a->store, META_FILTER, filter.data);
+    CLEANUP_STORE_FOLDER struct store_folder inbox = {0};
+    if (store_folder_by_name(a->store, STORE_ROOT_INODE, "INBOX", &inbox) == 0)
+        a->inbox_ino = inbox.ino;
+    return 0;
 }
 
 static int run(struct refresh *refresh, struct errtext *err)

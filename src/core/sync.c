@@ -1,9 +1,22 @@
 /*
- * DESIGN.  One pipeline: EXAMINE and UID SEARCH together, then UID FETCH in windows of
- * WINDOW_UIDS with WINDOWS in flight, so the line never idles and memory stays that of one batch
- * of rows.  FETCH data is believed only for UIDs that were asked for, and only counts when its
- * command is answered OK; rows that came before a failure stay (they are true), the folder is
- * just not marked listed.
+ * DESIGN.  Three ways to agreement, the first that the server can and that our last listing allows:
+ *
+ *   QRESYNC    EXAMINE ... (QRESYNC (UIDVALIDITY MODSEQ)) tells what vanished and what changed; in
+ *              a mailbox that is open already, UID FETCH 1:* ... (CHANGEDSINCE MODSEQ VANISHED)
+ *   CONDSTORE  EXAMINE, UID FETCH 1:* (UID FLAGS) (CHANGEDSINCE MODSEQ), and UID SEARCH for what
+ *              vanished
+ *   compare    EXAMINE and UID SEARCH; the difference of UIDs both ways; all flags again.  Also the
+ *              first listing, and the repair whenever a delta does not add up.
+ *
+ * In all of them new messages are asked for in the same pipeline (UID FETCH uidnext:*), so that a
+ * folder where mail arrived costs one round trip.  A delta counts when its commands are answered OK
+ * and the number of our rows equals EXISTS; MODSEQ is recorded last, after everything it stands
+ * for.
+ *
+ * Windows: UID FETCH in pieces of WINDOW_UIDS with WINDOWS in flight (listing.c), so the line never
+ * idles and memory stays that of one batch of rows.  FETCH data is believed only for UIDs that were
+ * asked for, and only counts when its command is answered OK; rows that came before a failure stay
+ * (they are true), the folder is just not marked listed.
  *
  * Rounds: a message that was expunged between SEARCH and FETCH brings no data, so a round that
  * leaves UIDs open is followed by another SEARCH.  What SEARCH names and FETCH refuses in the last
@@ -13,174 +26,76 @@
 #include "sync.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "flags.h"
-#include "header.h"
+#include "listing.h"
 #include "log.h"
 
-#define WINDOW_UIDS  1000
-#define WINDOW_TEXT  7000 /* bytes of one sequence-set: the line stays below 8,192 octets */
-#define WINDOWS      4
-#define ROUNDS       3
-#define ITEMS_LISTED (IMAP_ITEM_UID | IMAP_ITEM_FLAGS | IMAP_ITEM_INTERNALDATE | IMAP_ITEM_SIZE)
+#define ROUNDS 3
 
-struct listing {
-    struct sync *sync;
-    const struct store_folder *folder;
-    struct uidset server;   /* what SEARCH said */
-    struct uidset missing;  /* what is asked for in this round */
-    struct uidset received; /* what came of it */
-    unsigned want;          /* items that make a row */
-    struct store_new_message *batch;
-    char **texts; /* of each row in the batch: keywords and message-id, in one allocation */
-    size_t batch_len;
-    int error; /* first failure inside an event */
-};
+/* ---- events */
 
-static void tell_store_change(void *ctx, enum store_change change, uint64_t parent, uint64_t ino,
-                              const char *name)
-{
-    const struct news_listener *news = ctx;
-    static const enum news as_news[] = {
-        [STORE_ADDED] = NEWS_ADDED, [STORE_REMOVED] = NEWS_REMOVED, [STORE_CHANGED] = NEWS_CHANGED};
-    news->tell(news->ctx, as_news[change], parent, ino, name);
-}
-
-static void remember(struct listing *l, int r)
-{
-    if (r < 0 && !l->error)
-        l->error = r;
-}
-
-/* ---- rows */
-
-static void clear_batch(struct listing *l)
-{
-    for (size_t i = 0; i < l->batch_len; i++)
-        free(l->texts[i]);
-    l->batch_len = 0;
-}
-
-static int store_batch(struct listing *l)
-{
-    if (l->batch_len == 0)
-        return 0;
-    int r = store_add_messages(l->sync->store, l->folder->ino, l->batch, l->batch_len);
-    /* In a folder that nobody has seen yet there is nothing the kernel could have cached. */
-    for (size_t i = 0; r == 0 && l->folder->listed && i < l->batch_len; i++)
-        if (l->batch[i].ino)
-            l->sync->news->tell(l->sync->news->ctx, NEWS_ADDED, l->folder->ino, l->batch[i].ino,
-                                l->batch[i].name.name);
-    clear_batch(l);
-    return r;
-}
-
-static int make_row(struct listing *l, const struct imap_fetch *f)
-{
-    CLEANUP_HEADER struct mail_header header = {0};
-    int r = mail_header_parse(f->header ? f->header : "", f->header_len, &header);
-    if (r < 0)
-        return r;
-    struct store_new_message *row = &l->batch[l->batch_len];
-    *row = (struct store_new_message){
-        .uid = f->uid,
-        .flags = f->flags & ~FLAG_RECENT,
-        .size = f->size,
-        .internaldate = f->internaldate,
-        .zone = f->zone,
-    };
-    r = msgname_make(&header, f->internaldate, &row->name);
-    if (r < 0)
-        return r;
-    size_t keywords = strlen(f->keywords) + 1, message_id = strlen(header.message_id) + 1;
-    char *texts = malloc(keywords + message_id);
-    if (!texts)
-        return -ENOMEM;
-    row->keywords = memcpy(texts, f->keywords, keywords);
-    row->message_id = memcpy(texts + keywords, header.message_id, message_id);
-    l->texts[l->batch_len++] = texts;
-    return l->batch_len == STORE_BATCH_MAX ? store_batch(l) : 0;
-}
-
-static void on_fetch(void *ctx, const struct imap_fetch *f)
+static void on_new(void *ctx, const struct imap_fetch *f)
 {
     struct listing *l = ctx;
     if (l->error || (f->has & l->want) != l->want || !uidset_contains(&l->missing, f->uid))
         return;
-    remember(l, uidset_add(&l->received, f->uid, f->uid));
+    listing_fail(l, uidset_add(&l->received, f->uid, f->uid));
     if (!l->error)
-        remember(l, make_row(l, f));
+        listing_fail(l, listing_add_row(l, f));
 }
 
 static void on_flags(void *ctx, const struct imap_fetch *f)
 {
     struct listing *l = ctx;
-    const unsigned want = IMAP_ITEM_UID | IMAP_ITEM_FLAGS;
-    uint64_t ino;
-    bool changed;
-    if (l->error || (f->has & want) != want || !uidset_contains(&l->missing, f->uid))
-        return;
-    int r = store_set_flags(l->sync->store, l->folder->ino, f->uid, f->flags & ~FLAG_RECENT,
-                            f->keywords, &ino, &changed);
-    if (r < 0)
-        remember(l, r);
-    else if (changed)
-        l->sync->news->tell(l->sync->news->ctx, NEWS_CHANGED, l->folder->ino, ino, NULL);
+    if (!l->error && (f->has & ITEMS_FLAGS) == ITEMS_FLAGS && uidset_contains(&l->missing, f->uid))
+        listing_fail(l, listing_set_flags(l, f));
 }
 
 static void on_uids(void *ctx, uint32_t first, uint32_t last)
 {
     struct listing *l = ctx;
     if (!l->error)
-        remember(l, uidset_add(&l->server, first, last));
+        listing_fail(l, uidset_add(&l->server, first, last));
 }
 
-/* ---- commands */
-
-/* Sends the next window; 0 when nothing is left, 1 when something was sent. */
-static int send_window(struct listing *l, unsigned items, uint32_t *cursor, struct str *set,
-                       struct imap_result *result)
+/* In a delta: a new message whole, the flags of an old one, or a new one only named. */
+static void on_delta(void *ctx, const struct imap_fetch *f)
 {
-    str_clear(set);
-    int64_t n = uidset_next_chunk(&l->missing, cursor, WINDOW_UIDS, WINDOW_TEXT, set);
-    if (n <= 0)
-        return (int)n;
-    int r = imap_send_fetch(l->sync->im, set->data, items, result);
-    return r < 0 ? r : 1;
-}
-
-/* UID FETCH of l->missing in windows, several in flight.  Whatever fails, all that was sent is
- * waited for: the results live here. */
-static int fetch_missing(struct listing *l, unsigned items)
-{
-    struct imap_result results[WINDOWS];
-    unsigned sent = 0, answered = 0;
-    uint32_t cursor = 0;
-    CLEANUP_STR struct str set = STR_INIT(WINDOW_TEXT);
-    int failure = 0;
-    for (bool more = true; more || answered < sent;) {
-        while (more && sent - answered < WINDOWS) {
-            int r = send_window(l, items, &cursor, &set, &results[sent % WINDOWS]);
-            if (r < 0 && !failure)
-                failure = r;
-            more = r > 0;
-            sent += more;
-        }
-        if (answered == sent)
-            break;
-        int r = imap_wait(l->sync->im, &results[answered++ % WINDOWS]);
-        if (r < 0 && !failure)
-            failure = r;
-        if (imap_error(l->sync->im) < 0)
-            return imap_error(l->sync->im);
+    struct listing *l = ctx;
+    if (l->error || !(f->has & IMAP_ITEM_UID))
+        return;
+    if ((f->has & IMAP_ITEM_MODSEQ) && f->modseq > l->max_modseq)
+        l->max_modseq = f->modseq;
+    if (f->uid > l->max_uid)
+        l->max_uid = f->uid;
+    if (f->uid >= l->folder->uidnext && (f->has & ITEMS_FULL) == ITEMS_FULL) {
+        listing_fail(l, uidset_add(&l->received, f->uid, f->uid));
+        if (!l->error)
+            listing_fail(l, listing_add_row(l, f));
+        return;
     }
-    return failure ? failure : l->error;
+    int r = f->uid < l->folder->uidnext && (f->has & IMAP_ITEM_FLAGS) ? listing_set_flags(l, f)
+                                                                      : -ENOENT;
+    if (r == -ENOENT)
+        r = uidset_add(&l->missing, f->uid, f->uid);
+    listing_fail(l, r);
+}
+
+static void on_vanished(void *ctx, uint32_t first, uint32_t last, bool earlier)
+{
+    struct listing *l = ctx;
+    (void)earlier;
+    if (!l->error)
+        listing_fail(l, uidset_add(&l->gone, first, last));
 }
 
 static void set_events(struct listing *l, void (*fetch)(void *ctx, const struct imap_fetch *fetch))
 {
-    struct imap_events events = {.ctx = l, .fetch = fetch, .uids = on_uids};
+    struct imap_events events = {
+        .ctx = l, .fetch = fetch, .uids = on_uids, .vanished = on_vanished};
     imap_set_events(l->sync->im, &events);
 }
 
@@ -192,7 +107,7 @@ static int read_server_uids(struct listing *l, bool select, struct errtext *err)
     uidset_release(&l->server);
     set_events(l, NULL);
     if (select) {
-        int r = imap_send_select(im, l->folder->raw, true, &selected);
+        int r = imap_send_select_since(im, l->folder->raw, true, 0, 0, &selected);
         if (r < 0)
             return r;
     }
@@ -233,10 +148,9 @@ static int fetch_new(struct listing *l, unsigned items)
 {
     l->want = items & ITEMS_LISTED;
     uidset_release(&l->received);
-    set_events(l, on_fetch);
-    int r = fetch_missing(l, items);
-    int stored = l->error ? 0 : store_batch(l);
-    clear_batch(l);
+    set_events(l, on_new);
+    int r = listing_fetch_missing(l, items);
+    int stored = l->error ? 0 : listing_store_batch(l);
     if (imap_error(l->sync->im) < 0)
         return imap_error(l->sync->im);
     if (stored < 0)
@@ -259,7 +173,7 @@ static int add_new_messages(struct listing *l, struct errtext *err)
         if (r < 0 || l->missing.n == 0)
             return r;
         bool last = round == ROUNDS;
-        refused = fetch_new(l, last ? ITEMS_LISTED : ITEMS_LISTED | IMAP_ITEM_HEADER);
+        refused = fetch_new(l, last ? ITEMS_LISTED : ITEMS_FULL);
         if (imap_error(l->sync->im) < 0 || l->error)
             return refused;
         if (uidset_count(&l->received) == uidset_count(&l->missing) && refused == 0)
@@ -272,16 +186,20 @@ static int add_new_messages(struct listing *l, struct errtext *err)
     return err_set(err, EIO, "the server names UID %u in SEARCH but does not FETCH it", uid);
 }
 
+static int remove_uids(struct listing *l, const struct uidset *gone)
+{
+    return store_remove_messages(l->sync->store, l->folder->ino, gone, listing_tell,
+                                 (void *)l->sync->news);
+}
+
+/* What is here and not in l->server, which agreed with EXISTS. */
 static int remove_gone_messages(struct listing *l)
 {
     CLEANUP_UIDSET struct uidset local = {0}, gone = {0};
     int r = store_uids(l->sync->store, l->folder->ino, &local);
     if (r == 0)
         r = uidset_minus(&local, &l->server, &gone);
-    if (r < 0 || gone.n == 0)
-        return r;
-    return store_remove_messages(l->sync->store, l->folder->ino, &gone, tell_store_change,
-                                 (void *)l->sync->news);
+    return r < 0 || gone.n == 0 ? r : remove_uids(l, &gone);
 }
 
 /* The flags of the messages that were here before this step began. */
@@ -299,18 +217,35 @@ static int refresh_flags(struct listing *l, const struct uidset *before)
     if (r < 0 || l->missing.n == 0)
         return r;
     set_events(l, on_flags);
-    return fetch_missing(l, IMAP_ITEM_UID | IMAP_ITEM_FLAGS);
+    return listing_fetch_missing(l, ITEMS_FLAGS);
 }
 
-static int run(struct listing *l, struct errtext *err)
+static int mark_listed(struct listing *l, const struct imap_mailbox *mailbox)
+{
+    struct sync *sync = l->sync;
+    uint32_t uidnext = mailbox->uidnext;
+    uint64_t modseq = mailbox->highestmodseq;
+    if (l->max_uid >= uidnext && l->max_uid < UINT32_MAX)
+        uidnext = l->max_uid + 1;
+    if (modseq && l->max_modseq > modseq)
+        modseq = l->max_modseq;
+    int r = store_set_listed(sync->store, l->folder->ino, mailbox->uidvalidity, uidnext, modseq);
+    if (r == 0 && l->folder->listed)
+        sync->news->tell(sync->news->ctx, NEWS_CHANGED, l->folder->parent, l->folder->ino, NULL);
+    return r;
+}
+
+/* ---- compare */
+
+static int compare(struct listing *l, bool select, struct errtext *err)
 {
     struct sync *sync = l->sync;
     CLEANUP_UIDSET struct uidset before = {0};
-    int r = agree_on_uids(l, true, err);
+    int r = agree_on_uids(l, select, err);
     if (r < 0)
         return r;
     const struct imap_mailbox mailbox = *imap_selected(sync->im);
-    r = store_begin_listing(sync->store, l->folder->ino, mailbox.uidvalidity, tell_store_change,
+    r = store_begin_listing(sync->store, l->folder->ino, mailbox.uidvalidity, listing_tell,
                             (void *)sync->news);
     if (r == 0 && l->folder->listed)
         r = store_uids(sync->store, l->folder->ino, &before);
@@ -320,29 +255,143 @@ static int run(struct listing *l, struct errtext *err)
         r = remove_gone_messages(l);
     if (r == 0)
         r = refresh_flags(l, &before);
-    if (r < 0)
-        return r;
-    r = store_set_listed(sync->store, l->folder->ino, mailbox.uidvalidity, mailbox.uidnext,
-                         mailbox.highestmodseq);
-    if (r == 0 && l->folder->listed)
-        sync->news->tell(sync->news->ctx, NEWS_CHANGED, l->folder->parent, l->folder->ino, NULL);
+    return r < 0 ? r : mark_listed(l, &mailbox);
+}
+
+/* ---- deltas */
+
+struct delta {
+    bool qresync, select;
+    struct imap_result selected, changed, fresh, searched;
+};
+
+static int send_delta(struct listing *l, struct delta *d)
+{
+    struct imap *im = l->sync->im;
+    const struct store_folder *folder = l->folder;
+    const unsigned flags = ITEMS_FLAGS | IMAP_ITEM_MODSEQ;
+    char from[32];
+    int r = 0;
+    snprintf(from, sizeof(from), "%" PRIu32 ":*", folder->uidnext);
+    if (d->select)
+        r = d->qresync ? imap_send_select_since(im, folder->raw, true, folder->uidvalidity,
+                                                folder->modseq, &d->selected)
+                       : imap_send_select_since(im, folder->raw, true, 0, 0, &d->selected);
+    if (r == 0 && !(d->select && d->qresync))
+        r = imap_send_fetch_since(im, "1:*", flags, folder->modseq, d->qresync, &d->changed);
+    if (r == 0)
+        r = imap_send_fetch(im, from, ITEMS_FULL, &d->fresh);
+    if (r == 0 && !d->qresync)
+        r = imap_send_search_all(im, &d->searched);
     return r;
 }
 
-int sync_folder(struct sync *sync, const struct store_folder *folder, struct errtext *err)
+/* 1: the answers count.  0: compare, for a reason that is none of this step's. */
+static int wait_delta(struct listing *l, struct delta *d, struct errtext *err)
 {
-    struct listing l = {.sync = sync, .folder = folder};
+    struct imap *im = l->sync->im;
+    const struct store_folder *folder = l->folder;
+    int status = d->select ? imap_wait(im, &d->selected) : 0;
+    const struct imap_mailbox *mailbox = imap_selected(im);
+    bool usable = status == 0 && mailbox && mailbox->highestmodseq &&
+                  mailbox->uidvalidity == folder->uidvalidity;
+    if (!usable)
+        imap_set_events(im, NULL);
+    int changed = d->select && d->qresync ? 0 : imap_wait(im, &d->changed);
+    int fresh = imap_wait(im, &d->fresh);
+    int searched = d->qresync ? 0 : imap_wait(im, &d->searched);
+    if (imap_error(im) < 0)
+        return imap_error(im);
+    if (status < 0)
+        return err_set(err, -status, "cannot open the folder: %s", d->selected.text);
+    return usable && !changed && !fresh && !searched;
+}
+
+/* Everything that the answers said, then the proof by counting. */
+static int apply_delta(struct listing *l, const struct delta *d)
+{
+    CLEANUP_UIDSET struct uidset named = {0};
+    uint64_t messages, cached;
+    int r = l->error ? l->error : listing_store_batch(l);
+    if (r < 0)
+        return r;
+    uidset_normalize(&l->received);
+    uidset_normalize(&l->missing);
+    uidset_normalize(&l->gone);
+    uidset_normalize(&l->server);
+    struct uidset open = l->missing; /* named without what makes a row, and not gone since */
+    l->missing = (struct uidset){0};
+    r = uidset_minus(&open, &l->received, &named);
+    uidset_release(&open);
+    if (r == 0)
+        r = uidset_minus(&named, &l->gone, &l->missing);
+    if (r == 0 && l->missing.n)
+        r = fetch_new(l, ITEMS_FULL);
+    if (r == 0 && d->qresync && l->gone.n)
+        r = remove_uids(l, &l->gone);
+    const struct imap_mailbox *mailbox = imap_selected(l->sync->im);
+    if (r == 0 && !d->qresync && mailbox && uidset_count(&l->server) == mailbox->exists)
+        r = remove_gone_messages(l);
+    if (r == 0)
+        r = store_folder_counts(l->sync->store, l->folder->ino, &messages, &cached);
+    if (r < 0)
+        return r;
+    mailbox = imap_selected(l->sync->im);
+    return mailbox && messages == mailbox->exists;
+}
+
+static bool can_delta(const struct listing *l)
+{
+    return l->folder->listed && l->folder->modseq && l->folder->uidvalidity && l->folder->uidnext &&
+           (imap_caps(l->sync->im) & IMAP_CAP_CONDSTORE);
+}
+
+/* 1: in agreement.  0: it did not add up, compare. */
+static int delta(struct listing *l, bool select, struct errtext *err)
+{
+    struct delta d = {.qresync = imap_enabled(l->sync->im) & IMAP_CAP_QRESYNC, .select = select};
+    set_events(l, on_delta);
+    int r = send_delta(l, &d);
+    if (r < 0)
+        return r; /* only the connection's own failure: nothing is left under way */
+    r = wait_delta(l, &d, err);
+    if (r > 0) {
+        r = apply_delta(l, &d);
+        if (r == 0)
+            log_info(
+                "folder %s: what the server told as changes does not add up to its %u messages;"
+                " comparing all",
+                l->folder->path,
+                imap_selected(l->sync->im) ? imap_selected(l->sync->im)->exists : 0);
+        if (r > 0)
+            r = mark_listed(l, imap_selected(l->sync->im)) < 0 ? -EIO : 1;
+    }
+    return r;
+}
+
+static int run(struct listing *l, bool selected, struct errtext *err)
+{
+    int r = 0;
+    if (can_delta(l)) {
+        r = delta(l, !selected, err);
+        if (r != 0)
+            return r < 0 ? r : 0;
+        selected = imap_selected(l->sync->im);
+        uidset_release(&l->missing);
+    }
+    return compare(l, !selected, err);
+}
+
+int sync_folder(struct sync *sync, const struct store_folder *folder, bool selected,
+                struct errtext *err)
+{
+    struct listing l;
     if (err)
         err->text[0] = '\0';
-    l.batch = calloc(STORE_BATCH_MAX, sizeof(*l.batch));
-    l.texts = calloc(STORE_BATCH_MAX, sizeof(*l.texts));
-    int r = l.batch && l.texts ? run(&l, err) : -ENOMEM;
+    int r = listing_init(&l, sync, folder);
+    if (r == 0)
+        r = run(&l, selected, err);
     imap_set_events(sync->im, NULL);
-    clear_batch(&l);
-    free(l.batch);
-    free(l.texts);
-    uidset_release(&l.server);
-    uidset_release(&l.missing);
-    uidset_release(&l.received);
+    listing_release(&l);
     return r;
 }

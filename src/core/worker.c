@@ -15,7 +15,9 @@
 
 #include "fetch.h"
 #include "log.h"
+#include "refresh.h"
 #include "sync.h"
+#include "watch.h"
 
 #define IDLE_CLOSE_MS  (60 * 1000) /* spare connections are closed after this */
 #define RETIRE_MS      (60 * 1000)
@@ -80,8 +82,13 @@ int worker_connect(struct worker *w, struct errtext *err)
         return r;
     w->published = (struct imap_counters){0};
     w->selected = 0;
+    w->notify_set = false;
     w->connected = true;
     account_set_online(a, w->im);
+    /* Its answer is waited for when it matters: it travels with the first command. */
+    const uint32_t need = IMAP_CAP_QRESYNC | IMAP_CAP_ENABLE;
+    w->enable_sent =
+        (imap_caps(w->im) & need) == need && imap_send_enable(w->im, true, &w->enable) == 0;
     return 0;
 }
 
@@ -143,6 +150,13 @@ static int have_connection(struct worker *w, bool *ret_fresh)
     return account_status(r);
 }
 
+int worker_have_connection(struct worker *w)
+{
+    bool fresh;
+    int r = have_connection(w, &fresh);
+    return r == -EBUSY ? -EAGAIN : r;
+}
+
 /* ---- jobs.  Each returns 0, -errno for the waiters, or a connection error (imap_error tells). */
 
 static int run_listing(struct worker *w, const struct job *job)
@@ -154,8 +168,15 @@ static int run_listing(struct worker *w, const struct job *job)
     if (r < 0 || !folder.raw)
         return r;
     struct sync sync = {.im = w->im, .store = a->store, .news = &a->news};
+    /* Only IDLE keeps a mailbox's view up to date; otherwise it is opened again. */
+    bool selected = w->fresh_view && w->selected == job->ino && imap_selected(w->im);
+    w->fresh_view = false;
     w->selected = 0; /* the folder's UIDVALIDITY is about to be read again */
-    r = sync_folder(&sync, &folder, &err);
+    if (w->enable_sent && !w->enable.done) {
+        int enabled = imap_wait(w->im, &w->enable);
+        (void)enabled; /* refused: imap_enabled says so */
+    }
+    r = sync_folder(&sync, &folder, selected, &err);
     if (r == 0)
         w->selected = folder.ino;
     else if (imap_error(w->im) == 0)
@@ -175,6 +196,25 @@ static int run_refresh(struct worker *w)
     return r;
 }
 
+/* A mailbox that has been open for a while may not know of the newest messages: what it did not
+ * have is asked for once more, with the mailbox opened anew. */
+static int ask_again(struct fetch *fetch, const struct store_folder *folder,
+                     struct fetch_item *items, size_t n)
+{
+    bool selected = false;
+    for (size_t i = 0; i < n; i++) {
+        if (!items[i].done || items[i].status != -ENOENT || !items[i].uid)
+            continue;
+        items[i].done = false;
+        items[i].status = 0;
+        int r = fetch_bodies(fetch, folder, selected, &items[i], 1);
+        if (r < 0)
+            return r;
+        selected = true;
+    }
+    return 0;
+}
+
 static int run_bodies(struct worker *w, uint64_t folder_ino, struct fetch_item *items, size_t n)
 {
     struct account *a = w->account;
@@ -189,6 +229,8 @@ static int run_bodies(struct worker *w, uint64_t folder_ino, struct fetch_item *
                     imap_selected(w->im)->uidvalidity == folder.uidvalidity;
     w->selected = 0;
     r = fetch_bodies(&fetch, &folder, selected, items, n);
+    if (r == 0 && selected)
+        r = ask_again(&fetch, &folder, items, n);
     if (r == 0)
         w->selected = folder_ino;
     bool vanished = r == -ESTALE;
@@ -229,6 +271,8 @@ static int run_single_body(struct worker *w, const struct job *job, struct fetch
     for (int attempt = 0;; attempt++) {
         bool fresh;
         int r = have_connection(w, &fresh);
+        if (r == -EBUSY)
+            r = -EAGAIN;
         if (r == 0)
             r = run_bodies(w, job->folder, item, 1);
         if (r == 0 || item->done)
@@ -290,7 +334,18 @@ static void run_other_job(struct worker *w, const struct job *job)
 static int fitness(const struct worker *w, const struct job *job)
 {
     uint64_t folder = job->kind == JOB_BODY ? job->folder : job->ino;
+    if (job->kind == JOB_LISTING && w->connected && watch_folder(w) == folder)
+        return 3;
     return w->selected == folder && folder ? 2 : w->connected ? 1 : 0;
+}
+
+/* One worker that takes any job is kept free of listings. */
+static unsigned listings_max(const struct account *a)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < a->n_workers; i++)
+        n += !watch_is_watcher(&a->workers[i]);
+    return n > 1 ? n - 1 : 1;
 }
 
 /* Runs under the queue's mutex, which orders the decisions of all workers. */
@@ -301,12 +356,15 @@ static bool may_take(void *ctx, const struct job *job, const unsigned running[JO
     int64_t now = clock_mono_ms();
     if (w->retired_until_ms > now && count_connected(a) > 0)
         return false;
-    if (job->kind != JOB_BODY && a->n_workers > 1 &&
-        running[JOB_LISTING] + running[JOB_REFRESH] >= a->n_workers - 1)
+    if (!watch_may_take(w, job))
+        return false;
+    if (!watch_is_watcher(w) && job->kind != JOB_BODY && a->n_workers > 1 &&
+        running[JOB_LISTING] + running[JOB_REFRESH] >= listings_max(a))
         return false;
     for (unsigned i = 0; i < a->n_workers; i++) {
         const struct worker *other = &a->workers[i];
-        if (other == w || !other->idle || other->retired_until_ms > now)
+        if (other == w || !other->idle || other->retired_until_ms > now ||
+            !watch_may_take(other, job))
             continue;
         int better = fitness(other, job) - fitness(w, job);
         if (better > 0 || (better == 0 && other->index < w->index))
@@ -322,11 +380,19 @@ static void *worker_main(void *arg)
     struct account *a = w->account;
     struct job jobs[FETCH_MAX];
     for (;;) {
+        bool watches = watch_is_watcher(w);
+        if (watches)
+            watch_drain(w);
         w->idle = true;
-        int n = queue_take(a->queue, may_take, w, IDLE_CLOSE_MS, jobs, FETCH_MAX, PIPELINE_BYTES);
-        w->idle = false;
+        int n = queue_take(a->queue, may_take, w, watches ? 0 : IDLE_CLOSE_MS, jobs, FETCH_MAX,
+                           PIPELINE_BYTES);
         if (n < 0)
             break;
+        if (n == 0 && watches) { /* still idle: a job for it wakes it */
+            watch_wait(w);
+            continue;
+        }
+        w->idle = false;
         if (n == 0) {
             if (w->im && w->index > 0)
                 worker_disconnect(w);
@@ -377,9 +443,6 @@ static void *keeper_main(void *arg)
 
 int workers_start(struct account *a)
 {
-    pthread_mutex_lock(&a->mutex);
-    a->next_refresh_ms = clock_mono_ms() + (int64_t)a->settings->poll_s * 1000;
-    pthread_mutex_unlock(&a->mutex);
     for (unsigned i = 0; i < a->n_workers; i++) {
         struct worker *w = &a->workers[i];
         int r = pthread_create(&w->thread, NULL, worker_main, w);
