@@ -182,8 +182,7 @@ class Check:
             '-p',
             'no:cacheprovider',
             f'--junitxml={report}',
-            '--mailmount',
-            os.path.join(BASE, preset, 'src/mailmount'),
+            '--mailmount=' + os.path.join(BASE, preset, 'src/mailmount'),
             *more,
             os.path.join(ROOT, 'tests/mount'),
         ]

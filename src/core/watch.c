@@ -180,11 +180,19 @@ static int idle(struct worker *w)
                                  .vanished = on_vanished,
                                  .fetch = on_fetch};
     imap_set_events(w->im, &events);
+    int64_t begin = clock_mono_ms();
     int r = imap_idle(w->im, RENEW_MS, w->wake_fd, &result, &why);
     imap_set_events(w->im, NULL);
     w->fresh_view = r == 0;
     if (seen.mailbox)
         queue_listing(a, ino);
+    if (r < 0 && imap_error(w->im) == 0) {
+        log_info("%s: IDLE refused (%s); INBOX is only polled now", a->settings->host, result.text);
+        a->server_caps &= ~(uint32_t)IMAP_CAP_IDLE;
+        return 0;
+    }
+    if (r == 0 && !seen.mailbox && why == IMAP_WAKE_TIMEOUT && clock_mono_ms() - begin < RETRY_MS)
+        rest(w); /* the server ended it at once: not in a tight loop */
     return r;
 }
 

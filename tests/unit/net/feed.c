@@ -132,6 +132,16 @@ void feed_init(struct feed *feed, const char *input, size_t len, size_t step, ui
     imap_set_events(&feed->im, &events);
 }
 
+int feed_wait(struct feed *feed, struct imap_result *result)
+{
+    while (!result->done) {
+        int r = response_read(&feed->im);
+        if (r < 0)
+            return conn_abandon(&feed->im, r);
+    }
+    return result->status;
+}
+
 void feed_release(struct feed *feed)
 {
     conn_release(&feed->im);

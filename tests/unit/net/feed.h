@@ -16,6 +16,8 @@ struct feed {
 
 /* `caps` as enum imap_cap.  The input is borrowed. */
 void feed_init(struct feed *feed, const char *input, size_t len, size_t step, uint32_t caps);
+/* imap_wait without the writing: there is no socket. */
+int feed_wait(struct feed *feed, struct imap_result *result);
 void feed_release(struct feed *feed);
 
 #endif

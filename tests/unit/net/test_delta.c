@@ -12,17 +12,6 @@
 
 #define QRESYNC (IMAP_CAP_ENABLE | IMAP_CAP_QRESYNC | IMAP_CAP_CONDSTORE)
 
-/* The wait without the writing: there is no socket. */
-static int wait_for(struct feed *feed, struct imap_result *result)
-{
-    while (!result->done) {
-        int r = response_read(&feed->im);
-        if (r < 0)
-            return r;
-    }
-    return result->status;
-}
-
 static const char *log_of(const struct feed *feed)
 {
     return feed->log.len ? feed->log.data : "";
@@ -64,7 +53,7 @@ static void test_enable(void **state)
         assert_int_equal(imap_send_enable(&feed.im, table[i].qresync, &result), 0);
         assert_sent(&feed, table[i].qresync ? "A1 ENABLE QRESYNC\r\n" : "A1 ENABLE CONDSTORE\r\n");
         assert_int_equal(imap_enabled(&feed.im), 0);
-        assert_int_equal(wait_for(&feed, &result), table[i].status);
+        assert_int_equal(feed_wait(&feed, &result), table[i].status);
         assert_int_equal(imap_enabled(&feed.im), table[i].enabled);
         feed_release(&feed);
     }
@@ -80,7 +69,7 @@ static void test_enable_refused(void **state)
     feed_init(&feed, input, sizeof(input) - 1, 0, IMAP_CAP_CONDSTORE | IMAP_CAP_ENABLE);
     struct imap *im = &feed.im;
     assert_int_equal(imap_send_noop(im, &result), 0);
-    assert_int_equal(wait_for(&feed, &result), 0);
+    assert_int_equal(feed_wait(&feed, &result), 0);
     assert_int_equal(imap_enabled(im), 0);
     assert_int_equal(imap_send_enable(im, true, &result), -ENOTSUP);
     im->caps.bits = IMAP_CAP_QRESYNC | IMAP_CAP_CONDSTORE;
@@ -152,7 +141,7 @@ static void select_with(struct feed *feed, const char *input, size_t step, int s
     feed_init(feed, input, strlen(input), step, QRESYNC | IMAP_CAP_UNSELECT);
     feed->im.enabled = IMAP_CAP_QRESYNC | IMAP_CAP_CONDSTORE;
     assert_int_equal(imap_send_select_since(&feed->im, "a", true, 99, 5, &result), 0);
-    assert_int_equal(wait_for(feed, &result), status);
+    assert_int_equal(feed_wait(feed, &result), status);
 }
 
 static void test_select(void **state)
@@ -237,7 +226,7 @@ static void test_modseq_grows(void **state)
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
         struct imap_result result;
         assert_int_equal(imap_send_noop(&feed.im, &result), 0);
-        wait_for(&feed, &result);
+        feed_wait(&feed, &result);
         assert_true(result.done);
         assert_int_equal(imap_selected(&feed.im)->highestmodseq, table[i].highest);
     }
@@ -277,7 +266,7 @@ static void test_long_vanished(void **state)
         feed.im.enabled = IMAP_CAP_QRESYNC | IMAP_CAP_CONDSTORE;
         imap_set_events(&feed.im, &events);
         assert_int_equal(imap_send_select_since(&feed.im, "a", true, 99, 5, &result), 0);
-        assert_int_equal(wait_for(&feed, &result), 0);
+        assert_int_equal(feed_wait(&feed, &result), 0);
         assert_int_equal(counted.ranges, 160000);
         assert_int_equal(imap_selected(&feed.im)->exists, 5);
         assert_int_equal(imap_selected(&feed.im)->highestmodseq, 9);
@@ -325,11 +314,11 @@ static void test_leaving(void **state)
         feed_init(&feed, input, strlen(input), i % 3, table[i].caps);
         feed.im.enabled = table[i].enabled;
         assert_int_equal(imap_send_select(&feed.im, "a", true, &result), 0);
-        assert_int_equal(wait_for(&feed, &result), 0);
+        assert_int_equal(feed_wait(&feed, &result), 0);
         assert_string_equal(log_of(&feed), "exists 20; ");
         str_clear(&feed.log);
         assert_int_equal(imap_send_select(&feed.im, "b", true, &result), 0);
-        int r = wait_for(&feed, &result);
+        int r = feed_wait(&feed, &result);
         const struct imap_mailbox *box = imap_selected(&feed.im);
         if (strcmp(log_of(&feed), table[i].log) != 0 ||
             (box ? box->exists : 0) != table[i].exists || r != (table[i].exists ? 0 : -EIO) ||

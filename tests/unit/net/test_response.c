@@ -175,17 +175,6 @@ static int send_one(struct feed *feed, enum sent sent, struct imap_result *resul
     return -EINVAL;
 }
 
-/* The wait without the writing: there is no socket. */
-static int wait_for(struct feed *feed, struct imap_result *result)
-{
-    while (!result->done) {
-        int r = response_read(&feed->im);
-        if (r < 0)
-            return r;
-    }
-    return result->status;
-}
-
 static void run(const struct item *item, size_t step)
 {
     struct feed feed;
@@ -199,7 +188,7 @@ static void run(const struct item *item, size_t step)
         str_append_text(&input, "A1 OK done\r\n");
     feed_init(&feed, input.data, input.len, step, 0);
     assert_int_equal(send_one(&feed, item->sent, &result), 0);
-    int r = wait_for(&feed, &result);
+    int r = feed_wait(&feed, &result);
     const char *log = feed.log.len ? feed.log.data : "";
     if (r != item->error || strcmp(log, item->log) != 0 || (r == 0 && feed.pos != feed.len))
         fail_msg("%s (step %zu): %d instead of %d (%s)\n  got  %s\n  want %s", item->what, step, r,
@@ -254,7 +243,7 @@ static void test_results(void **state)
         CLEANUP_FREE char *input = str_printf("%s\r\n", table[i].answer);
         feed_init(&feed, input, strlen(input), 0, 0);
         assert_int_equal(imap_send_noop(&feed.im, &result), 0);
-        assert_int_equal(wait_for(&feed, &result), table[i].status);
+        assert_int_equal(feed_wait(&feed, &result), table[i].status);
         assert_string_equal(result.code, table[i].code);
         assert_string_equal(result.text, table[i].text);
         assert_int_equal(result.backoff_ms, table[i].backoff);
@@ -272,7 +261,7 @@ static void test_out_of_order(void **state)
     feed_init(&feed, input, sizeof(input) - 1, 0, 0);
     for (size_t i = 0; i < 3; i++)
         assert_int_equal(imap_send_noop(&feed.im, &result[i]), 0);
-    assert_int_equal(wait_for(&feed, &result[0]), 0);
+    assert_int_equal(feed_wait(&feed, &result[0]), 0);
     assert_true(result[1].done && result[2].done);
     assert_int_equal(result[2].status, -EIO);
     assert_int_equal(imap_send_noop(&feed.im, &result[0]), 0);
@@ -305,26 +294,26 @@ static void test_select(void **state)
     struct imap *im = &feed.im;
     assert_int_equal(imap_send_select(im, "INBOX", false, &result), 0);
     assert_null(imap_selected(im));
-    assert_int_equal(wait_for(&feed, &result), 0);
+    assert_int_equal(feed_wait(&feed, &result), 0);
     const struct imap_mailbox *box = imap_selected(im);
     assert_non_null(box);
     assert_true(box->exists == 17 && box->uidvalidity == 99 && box->uidnext == 4294967295);
     assert_true(box->highestmodseq == 12345678901 && box->any_keyword && !box->read_only);
     assert_int_equal(imap_send_noop(im, &result), 0);
-    assert_int_equal(wait_for(&feed, &result), 0);
+    assert_int_equal(feed_wait(&feed, &result), 0);
     assert_int_equal(box->exists, 14);
 
     /* Pipelined: the old mailbox is left first, and its EXISTS does not leak into the new. */
     assert_int_equal(imap_send_select(im, "Other", true, &result), 0);
     assert_int_equal(imap_selected(im)->exists, 14);
-    assert_int_equal(wait_for(&feed, &result), 0);
+    assert_int_equal(feed_wait(&feed, &result), 0);
     box = imap_selected(im);
     assert_true(box->exists == 2 && box->read_only && box->uid_not_sticky);
     assert_true(box->highestmodseq == 0 && box->uidvalidity == 0 && !box->any_keyword);
 
     assert_int_equal(imap_send_select(im, "Gone", true, &result), 0);
     assert_int_equal(imap_send_select(im, "Third", false, &second), 0);
-    assert_int_equal(wait_for(&feed, &result), -ENOENT);
+    assert_int_equal(feed_wait(&feed, &result), -ENOENT);
     assert_null(imap_selected(im));
     assert_int_equal(feed.pos < feed.len, 1);
     feed_release(&feed);
@@ -341,10 +330,10 @@ static void test_closed(void **state)
     (void)state;
     feed_init(&feed, input, sizeof(input) - 1, 0, 0); /* a server without UNSELECT */
     assert_int_equal(imap_send_select(&feed.im, "a", false, &result), 0);
-    assert_int_equal(wait_for(&feed, &result), 0);
+    assert_int_equal(feed_wait(&feed, &result), 0);
     assert_int_equal(imap_send_select(&feed.im, "b", true, &result), 0);
     assert_null(imap_selected(&feed.im));
-    assert_int_equal(wait_for(&feed, &result), 0);
+    assert_int_equal(feed_wait(&feed, &result), 0);
     assert_int_equal(imap_selected(&feed.im)->exists, 0);
     assert_int_equal(imap_selected(&feed.im)->uidvalidity, 5);
     assert_true(imap_selected(&feed.im)->read_only);
@@ -359,7 +348,7 @@ static int run_long(enum sent sent, struct str *input, struct feed *feed)
     feed_init(feed, input->data, input->len, 0, 0);
     assert_int_equal(str_error(input), 0);
     assert_int_equal(send_one(feed, sent, &result), 0);
-    return wait_for(feed, &result);
+    return feed_wait(feed, &result);
 }
 
 static void test_nesting(void **state)
