@@ -89,6 +89,8 @@ void account_add_loose(struct account *a, uint64_t ino, struct body *body); /* t
 int account_status(int r);
 
 /* ---- worker.c */
+/* Errors as of imap_connect; -EALREADY: not tried, as another worker has just failed or all ends.
+ */
 MUST_USE int worker_connect(struct worker *w, struct errtext *err);
 void worker_disconnect(struct worker *w);
 /* A connection, old or new; else why not, as waiters are told. */

@@ -142,7 +142,8 @@ static void on_status(void *ctx, const struct imap_status *status)
     if (store_folder_by_raw(a->store, status->name, &folder) < 0 || !folder.listed ||
         store_folder_counts(a->store, folder.ino, &messages, &cached) < 0)
         return;
-    if (refresh_differs(&folder, status, messages))
+    /* Without MODSEQ a change of flags does not show in the numbers. */
+    if (!(status->has & IMAP_STATUS_HIGHESTMODSEQ) || refresh_differs(&folder, status, messages))
         queue_listing(a, folder.ino);
 }
 

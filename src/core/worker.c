@@ -21,6 +21,7 @@
 
 #define IDLE_CLOSE_MS  (60 * 1000) /* spare connections are closed after this */
 #define RETIRE_MS      (60 * 1000)
+#define REFUSED_MS     (15 * 60 * 1000) /* a refused login is not hammered */
 #define CHECKPOINT_MS  1000
 #define PIPELINE_BYTES (4 << 20) /* bodies in one pipeline, about */
 
@@ -62,7 +63,8 @@ int worker_connect(struct worker *w, struct errtext *err)
      * secret can be replaced safely. */
     static pthread_mutex_t login_mutex = PTHREAD_MUTEX_INITIALIZER;
     pthread_mutex_lock(&login_mutex);
-    int r = fresh_secret(a, err);
+    /* Another worker may have failed while this one waited: one attempt is enough. */
+    int r = account_may_connect(a) < 0 ? -EALREADY : fresh_secret(a, err);
     if (r == 0) {
         struct imap_settings settings = {
             .host = s->host,
@@ -132,6 +134,8 @@ static int have_connection(struct worker *w, bool *ret_fresh)
     if (w->im && imap_error(w->im) == 0)
         return 0;
     worker_disconnect(w);
+    if (w->retired_until_ms > clock_mono_ms() && count_connected(w->account) > 0)
+        return -EBUSY;
     int r = account_may_connect(w->account);
     if (r < 0)
         return r;
@@ -140,10 +144,14 @@ static int have_connection(struct worker *w, bool *ret_fresh)
         *ret_fresh = true;
         return 0;
     }
-    if (r != -ECANCELED && r != -EKEYEXPIRED && count_connected(w->account) > 0) {
+    if (r == -EALREADY) {
+        r = account_may_connect(w->account);
+        return r < 0 ? r : -EBUSY;
+    }
+    if (r != -ECANCELED && count_connected(w->account) > 0) {
         log_warn("%s; going on with %u connections for a while", err.text,
                  count_connected(w->account));
-        w->retired_until_ms = clock_mono_ms() + RETIRE_MS;
+        w->retired_until_ms = clock_mono_ms() + (r == -EKEYEXPIRED ? REFUSED_MS : RETIRE_MS);
         return -EBUSY;
     }
     account_set_offline(w->account, r, &err);
