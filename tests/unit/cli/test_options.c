@@ -328,7 +328,7 @@ static void test_setuid(void **state)
     pid_t pid = fork();
     if (pid == 0) {
         struct mount_command c = {0};
-        setenv("XDG_STATE_HOME", "/root/state", 1);
+        setenv("XDG_STATE_HOME", "/of-root/state", 1);
         if (parse(URL "|/mnt|-o|poll=6,setuid=nobody,poll=7", &c, NULL) != EXIT_OK)
             _exit(10);
         if (geteuid() == 0 || getuid() != geteuid() || getegid() == 0 || setuid(0) == 0)
