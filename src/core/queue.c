@@ -96,6 +96,15 @@ static void wake(struct queue *q, const struct job *job)
     }
 }
 
+/* The first job in line, of each kind of asking, may be for somebody who sleeps. */
+static void wake_for_waiting(struct queue *q)
+{
+    if (q->foreground)
+        wake(q, &q->foreground->job);
+    if (q->background)
+        wake(q, &q->background->job);
+}
+
 static void enqueue(struct queue *q, struct queue_entry *entry)
 {
     struct queue_entry **list = list_of(q, entry);
@@ -251,7 +260,7 @@ int queue_take(struct queue *q, queue_may_take_fn *may_take, void *ctx, int time
             break;
     }
     if (n > 0 && q->waiting > 0) /* what others left to us may now be theirs */
-        pthread_cond_broadcast(&q->changed);
+        wake_for_waiting(q);
     pthread_mutex_unlock(&q->mutex);
     return n;
 }

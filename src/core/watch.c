@@ -67,17 +67,38 @@ bool watch_is_watcher(const struct worker *w)
     return duty(w) != DUTY_NONE;
 }
 
+bool watch_is_listener(const struct worker *w)
+{
+    return duty(w) == DUTY_LISTEN;
+}
+
 uint64_t watch_folder(const struct worker *w)
 {
     return duty(w) == DUTY_IDLE ? w->account->inbox_ino : 0;
 }
 
+/* Whether a worker that is no watcher has nothing to do. */
+static bool spare_worker(const struct account *a)
+{
+    int64_t now = clock_mono_ms();
+    for (unsigned i = 0; i < a->n_workers; i++) {
+        const struct worker *w = &a->workers[i];
+        if (w->idle && !watch_is_watcher(w) && w->retired_until_ms <= now)
+            return true;
+    }
+    return false;
+}
+
 bool watch_may_take(const struct worker *w, const struct job *job)
 {
-    if (w->account->n_workers == 1 || !watch_is_watcher(w))
+    enum watch_duty what = duty(w);
+    if (what == DUTY_NONE || w->account->n_workers == 1)
         return true;
+    if (what == DUTY_LISTEN)
+        return false;
     uint64_t folder = watch_folder(w);
-    return job->kind == JOB_LISTING && folder && job->ino == folder;
+    bool own = job->kind == JOB_LISTING && folder && job->ino == folder;
+    return own || !spare_worker(w->account);
 }
 
 /* ---- news */

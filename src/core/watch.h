@@ -9,9 +9,9 @@
  *   3 and more    the last listens, the one before idles    the last idles on INBOX
  *
  * An idler takes the listings of INBOX itself: its connection has the folder open, and news of it
- * becomes visible one round trip after DONE.  A listener has nothing selected; it takes no jobs and
- * queues a listing for each folder that the server names.  A watcher without IDLE or NOTIFY is a
- * worker like the others.  RFC 2177, RFC 5465.
+ * becomes visible one round trip after DONE.  Where all other workers are busy, it helps out.  A
+ * listener has nothing selected; it takes no jobs and queues a listing for each folder that the
+ * server names.  A watcher without IDLE or NOTIFY is a worker like the others.  RFC 2177, RFC 5465.
  */
 #ifndef MAILMOUNT_WATCH_H
 #define MAILMOUNT_WATCH_H
@@ -24,6 +24,7 @@ void watch_release(struct account *a);
 
 /* Whether this worker watches when it has nothing to do, as far as is known yet. */
 bool watch_is_watcher(const struct worker *w);
+bool watch_is_listener(const struct worker *w);
 /* May run under the queue's mutex. */
 bool watch_may_take(const struct worker *w, const struct job *job);
 /* The folder this worker idles on, 0 for none.  May run under the queue's mutex. */

@@ -352,7 +352,7 @@ static unsigned listings_max(const struct account *a)
 {
     unsigned n = 0;
     for (unsigned i = 0; i < a->n_workers; i++)
-        n += !watch_is_watcher(&a->workers[i]);
+        n += !watch_is_listener(&a->workers[i]);
     return n > 1 ? n - 1 : 1;
 }
 
@@ -366,7 +366,8 @@ static bool may_take(void *ctx, const struct job *job, const unsigned running[JO
         return false;
     if (!watch_may_take(w, job))
         return false;
-    if (!watch_is_watcher(w) && job->kind != JOB_BODY && a->n_workers > 1 &&
+    bool own = job->kind == JOB_LISTING && watch_folder(w) == job->ino;
+    if (!own && job->kind != JOB_BODY && a->n_workers > 1 &&
         running[JOB_LISTING] + running[JOB_REFRESH] >= listings_max(a))
         return false;
     for (unsigned i = 0; i < a->n_workers; i++) {
