@@ -1,6 +1,6 @@
 /*
  * account_internal.h -- struct account, shared by account.c (life and state), worker.c (threads
- * and jobs) and refresh.c (the folder list).  Nobody else includes it.
+ * and jobs), watch.c (push) and refresh.c (the folder list).  Nobody else includes it.
  */
 #ifndef MAILMOUNT_ACCOUNT_INTERNAL_H
 #define MAILMOUNT_ACCOUNT_INTERNAL_H
