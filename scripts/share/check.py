@@ -424,6 +424,9 @@ def parse_arguments():
 
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # A job in the background of a shell is started with these ignored, and so would be all tests.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     os.makedirs(LOGS, exist_ok=True)
     check = Check(parse_arguments())
     status = 1

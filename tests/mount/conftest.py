@@ -21,6 +21,10 @@ import scripted as scripted_server  # noqa: E402
 import servers as private_servers   # noqa: E402
 from proxy import Proxy             # noqa: E402
 
+# In the background of a shell these are ignored, and programs started here would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
 HANG = 180          # seconds for one test, 1,800 for a long one
 
 
