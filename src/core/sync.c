@@ -377,7 +377,13 @@ static int run(struct listing *l, bool selected, struct errtext *err)
         if (r != 0)
             return r < 0 ? r : 0;
         selected = imap_selected(l->sync->im);
-        uidset_release(&l->missing);
+        /* Nothing of a delta that does not count may reach the comparison: no row, no MODSEQ. */
+        struct sync *sync = l->sync;
+        const struct store_folder *folder = l->folder;
+        listing_release(l);
+        r = listing_init(l, sync, folder);
+        if (r < 0)
+            return r;
     }
     return compare(l, !selected, err);
 }
