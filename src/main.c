@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "account.h"
+#include "answers.h"
 #include "background.h"
 #include "control.h"
 #include "fs.h"
@@ -27,7 +28,6 @@
 #include "mountpoint.h"
 #include "options.h"
 #include "secret.h"
-#include "status.h"
 #include "verbs.h"
 #include "view.h"
 
@@ -116,31 +116,12 @@ static void protect_memory(void)
 #endif
 }
 
-/* ---- requests of verbs */
-
-static int answer_unmount(struct daemon *d, struct str *out)
+static int answer(void *ctx, int argc, char **argv, struct reply *reply)
 {
-    struct errtext err = {""};
-    int r = mountpoint_unmount(d->mountpoint, false, &err);
-    if (r < 0) {
-        str_printf_append(out, "%s\n", err.text);
-        return EXIT_OTHER;
-    }
-    return EXIT_OK;
-}
-
-static int answer(void *ctx, int argc, char **argv, struct str *out)
-{
-    struct daemon *d = ctx;
-    int r = -EINVAL;
-    if (strcmp(argv[0], "status") == 0)
-        r = argc > 1 && strcmp(argv[1], "--json") == 0 ? status_json(d->view, out)
-                                                       : status_text(d->view, out);
-    else if (strcmp(argv[0], "unmount") == 0)
-        return answer_unmount(d, out);
-    if (r < 0)
-        str_printf_append(out, "%s: %s\n", argv[0], strerror(-r));
-    return r < 0 ? EXIT_OTHER : EXIT_OK;
+    const struct daemon *d = ctx;
+    const struct answer_context context = {
+        .view = d->view, .account = d->account, .mountpoint = d->mountpoint};
+    return answer_request(&context, argc, argv, reply);
 }
 
 /* ---- after the fork */

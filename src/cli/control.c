@@ -8,24 +8,34 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "control_reply.h"
 #include "control_socket.h"
 #include "log.h"
 
-#define STOP_MS 1000 /* for the answer under way when we are stopped */
+#define STACK_SIZE ((size_t)1 << 20)
 
 int control_client_ms = 10000;
 
 struct control {
     pthread_t thread;
     int listen_fd;
-    int stop_fd; /* eventfd: readable when the thread shall end */
+    int stop_fd; /* eventfd: readable when all threads shall end */
     char *path;
     dev_t dev; /* of the socket we made: another one at the path is not ours to remove */
     ino_t ino;
     control_fn *fn;
     void *ctx;
+    pthread_mutex_t mutex;
+    pthread_cond_t less;
+    unsigned requests; /* protected by mutex: threads that answer */
+};
+
+struct request {
+    struct control *control;
+    int fd; /* owned */
 };
 
 /* ---- one request */
@@ -102,40 +112,10 @@ static int read_request(const struct control *control, int fd, struct str *line)
     }
 }
 
-static void write_answer(const struct control *control, int fd, const char *data, size_t n)
-{
-    int64_t deadline = clock_mono_ms() + control_client_ms;
-    int stop_fd = control->stop_fd;
-    while (n > 0) {
-        int r = control_poll(fd, POLLOUT, stop_fd, deadline);
-        if (r == -ECANCELED) {
-            stop_fd = -1;
-            deadline = clock_mono_ms() + STOP_MS;
-            continue;
-        }
-        ssize_t w = r < 0 ? r : send(fd, data, n, MSG_NOSIGNAL);
-        if (w < 0 && r == 0 && (errno == EAGAIN || errno == EINTR))
-            continue;
-        if (w < 0)
-            return;
-        data += w;
-        n -= (size_t)w;
-    }
-}
-
-static void answer(const struct control *control, int fd, int code, const struct str *text)
-{
-    char head[32];
-    int n = snprintf(head, sizeof(head), "exit %d\n", code & 255);
-    write_answer(control, fd, head, (size_t)n);
-    if (text->len > 0)
-        write_answer(control, fd, text->data, text->len);
-}
-
 static void serve(const struct control *control, int fd)
 {
     CLEANUP_STR struct str line = STR_INIT(CONTROL_REQUEST_MAX);
-    CLEANUP_STR struct str out = STR_INIT(CONTROL_ANSWER_MAX);
+    struct reply reply = {.fd = fd, .stop_fd = control->stop_fd};
     char *argv[CONTROL_ARGS_MAX + 1];
     if (control_check_peer(fd) < 0) {
         log_warn("control socket: a process of another user was turned away");
@@ -143,36 +123,92 @@ static void serve(const struct control *control, int fd)
     }
     int r = read_request(control, fd, &line);
     int argc = r < 0 || line.len == 0 ? -EINVAL : split(line.data, argv);
-    if (r == -EMSGSIZE || (argc < 0 && (r == 0 || r == -EINVAL))) {
-        str_append_text(&out, r == -EMSGSIZE ? "the request is too long\n" : "not a request\n");
-        answer(control, fd, 2, &out);
+    int code = 2;
+    if (argc >= 0)
+        code = control->fn(control->ctx, argc, argv, &reply);
+    else if (r == -EMSGSIZE)
+        r = reply_error(&reply, "the request is too long\n");
+    else if (r == 0 || r == -EINVAL)
+        r = reply_error(&reply, "not a request\n");
+    else
+        return; /* too slow, or we end */
+    reply_exit(&reply, code);
+}
+
+static void *serve_main(void *arg)
+{
+    struct request *request = arg;
+    struct control *control = request->control;
+    serve(control, request->fd);
+    close(request->fd);
+    free(request);
+    pthread_mutex_lock(&control->mutex);
+    control->requests--;
+    pthread_cond_broadcast(&control->less);
+    pthread_mutex_unlock(&control->mutex);
+    return NULL;
+}
+
+/* A thread of its own for the request; the descriptor is taken over. */
+static void start_request(struct control *control, int fd)
+{
+    pthread_t thread;
+    pthread_attr_t attr;
+    struct request *request = malloc(sizeof(*request));
+    int e = request ? pthread_attr_init(&attr) : ENOMEM;
+    if (e == 0) {
+        *request = (struct request){control, fd};
+        pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+        pthread_attr_setstacksize(&attr, STACK_SIZE);
+        pthread_mutex_lock(&control->mutex);
+        control->requests++;
+        pthread_mutex_unlock(&control->mutex);
+        e = pthread_create(&thread, &attr, serve_main, request);
+        pthread_attr_destroy(&attr);
+        if (e == 0)
+            return;
+        pthread_mutex_lock(&control->mutex);
+        control->requests--;
+        pthread_mutex_unlock(&control->mutex);
     }
-    if (argc < 0)
-        return;
-    int code = control->fn(control->ctx, argc, argv, &out);
-    if (str_error(&out) < 0) {
-        str_clear(&out);
-        str_append_text(&out, "the answer is too long\n");
-        code = 1;
-    }
-    answer(control, fd, code, &out);
+    log_error("control socket: %s; a verb gets no answer", strerror(e));
+    free(request);
+    close(fd);
+}
+
+/* Whether another request may be taken on now; waits a moment for it. */
+static bool has_room(struct control *control)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec++;
+    pthread_mutex_lock(&control->mutex);
+    while (control->requests >= CONTROL_REQUESTS_MAX &&
+           pthread_cond_timedwait(&control->less, &control->mutex, &until) == 0)
+        ;
+    bool room = control->requests < CONTROL_REQUESTS_MAX;
+    pthread_mutex_unlock(&control->mutex);
+    return room;
 }
 
 static void *run(void *arg)
 {
-    const struct control *control = arg;
+    struct control *control = arg;
     for (;;) {
-        struct pollfd p[] = {{.fd = control->listen_fd, .events = POLLIN},
+        bool room = has_room(control);
+        struct pollfd p[] = {{.fd = room ? control->listen_fd : -1, .events = POLLIN},
                              {.fd = control->stop_fd, .events = POLLIN}};
-        if (poll(p, 2, -1) < 0 && errno != EINTR) {
+        if (poll(p, 2, room ? -1 : 0) < 0 && errno != EINTR) {
             log_error("control socket: %s; verbs will not reach this mount", strerror(errno));
             return NULL;
         }
         if (p[1].revents)
             return NULL;
-        CLEANUP_FD int fd = accept4(control->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (!room)
+            continue;
+        int fd = accept4(control->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd >= 0)
-            serve(control, fd);
+            start_request(control, fd);
         else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
             poll(&p[1], 1, 100); /* it will not get better by asking at once */
     }
@@ -238,6 +274,8 @@ static void control_free(struct control *control)
         unlink(control->path);
     cleanup_fd(&control->listen_fd);
     cleanup_fd(&control->stop_fd);
+    pthread_cond_destroy(&control->less);
+    pthread_mutex_destroy(&control->mutex);
     free(control->path);
     free(control);
 }
@@ -264,6 +302,12 @@ int control_start(const char *path, control_fn *fn, void *ctx, struct control **
     CLEANUP(control_freep) struct control *control = calloc(1, sizeof(*control));
     if (!control)
         return err_set(err, ENOMEM, "out of memory");
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_mutex_init(&control->mutex, NULL);
+    pthread_cond_init(&control->less, &attr);
+    pthread_condattr_destroy(&attr);
     control->listen_fd = -1;
     control->fn = fn;
     control->ctx = ctx;
@@ -297,5 +341,9 @@ void control_stop(struct control *control)
     uint64_t one = 1;
     (void)!write(control->stop_fd, &one, sizeof(one));
     pthread_join(control->thread, NULL);
+    pthread_mutex_lock(&control->mutex);
+    while (control->requests > 0)
+        pthread_cond_wait(&control->less, &control->mutex);
+    pthread_mutex_unlock(&control->mutex);
     control_free(control);
 }

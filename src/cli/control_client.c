@@ -8,6 +8,7 @@
 
 #define ANSWER_MS  60000 /* longest silence */
 #define CONNECT_MS 20000
+#define READ_SIZE  65536
 
 /* Everything that could be mistaken for a separator, and `%`, becomes %XX. */
 static void append_word(struct str *line, const char *word)
@@ -53,48 +54,143 @@ static int send_line(int fd, const char *data, size_t n)
     return 0;
 }
 
-static int read_answer(int fd, struct str *answer)
+/* ---- frames */
+
+#define HEAD_MAX 96
+#define WHAT_MAX 4096 /* of progress */
+
+enum frame_kind { FRAME_NONE, FRAME_OUT, FRAME_ERR, FRAME_PROGRESS, FRAME_EXIT };
+
+/* An answer as far as it has come. */
+struct answer {
+    const struct control_sink *sink;
+    enum frame_kind kind; /* of the frame whose bytes are coming */
+    uint64_t left;        /* bytes of it still to come */
+    uint64_t done, total; /* of FRAME_PROGRESS */
+    char head[HEAD_MAX];
+    size_t head_len;
+    char what[WHAT_MAX + 1];
+    size_t what_len;
+    int code; /* of FRAME_EXIT */
+};
+
+/* Up to three decimal numbers separated by single blanks; their number, or -EPROTO. */
+static int read_numbers(char *text, uint64_t *numbers, int max)
 {
-    for (;;) {
-        int r = control_poll(fd, POLLIN, -1, clock_mono_ms() + ANSWER_MS);
-        if (r == 0)
-            r = str_reserve(answer, 65536);
-        if (r < 0)
-            return r;
-        ssize_t n = read(fd, answer->data + answer->len, 65536);
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    int n = 0;
+    char *rest = text;
+    for (char *word; (word = strsep(&rest, " "));) {
+        if (n == max || strlen(word) > 20 || parse_u64(word, UINT64_MAX, &numbers[n++]) < 0)
+            return -EPROTO;
+    }
+    return n;
+}
+
+static int begin_frame(struct answer *answer)
+{
+    static const struct {
+        const char *word;
+        enum frame_kind kind;
+        int numbers;
+    } kinds[] = {{"alive", FRAME_NONE, 0},
+                 {"out", FRAME_OUT, 1},
+                 {"err", FRAME_ERR, 1},
+                 {"progress", FRAME_PROGRESS, 3},
+                 {"exit", FRAME_EXIT, 1}};
+    uint64_t numbers[3] = {0};
+    if (memchr(answer->head, '\0', answer->head_len))
+        return -EPROTO;
+    answer->head[answer->head_len] = '\0';
+    answer->head_len = 0;
+    char *rest = answer->head;
+    const char *word = strsep(&rest, " ");
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        if (strcmp(word, kinds[i].word) != 0)
             continue;
-        /* The rest of a request that was too long makes a reset of the end. */
-        if (n < 0 && !(errno == ECONNRESET && answer->len > 0))
-            return -errno;
-        if (n <= 0)
+        if ((rest ? read_numbers(rest, numbers, 3) : 0) != kinds[i].numbers)
+            return -EPROTO;
+        answer->kind = kinds[i].kind;
+        if (answer->kind == FRAME_EXIT) {
+            answer->code = (int)numbers[0];
+            return numbers[0] <= 255 ? 0 : -EPROTO;
+        }
+        answer->left = numbers[kinds[i].numbers > 0 ? kinds[i].numbers - 1 : 0];
+        answer->done = numbers[0];
+        answer->total = numbers[1];
+        answer->what_len = 0;
+        return answer->kind == FRAME_PROGRESS && answer->left > WHAT_MAX ? -EPROTO : 0;
+    }
+    return -EPROTO;
+}
+
+static int take_bytes(struct answer *answer, const char *data, size_t n)
+{
+    const struct control_sink *sink = answer->sink;
+    answer->left -= n;
+    switch (answer->kind) {
+    case FRAME_OUT:
+        return sink->out ? sink->out(sink->ctx, data, n) : 0;
+    case FRAME_ERR:
+        return sink->err ? sink->err(sink->ctx, data, n) : 0;
+    case FRAME_PROGRESS:
+        memcpy(answer->what + answer->what_len, data, n);
+        answer->what_len += n;
+        answer->what[answer->what_len] = '\0';
+        if (answer->left > 0 || !sink->progress)
             return 0;
-        answer->len += (size_t)n;
-        answer->data[answer->len] = '\0';
+        return sink->progress(sink->ctx, answer->what, answer->done, answer->total);
+    default:
+        return -EPROTO;
     }
 }
 
-/* `exit N\n` and text. */
-static int split_answer(const struct str *answer, struct str *out, int *ret_exit)
+/* Bytes of the answer as they came.  1: that was its end. */
+static int feed(struct answer *answer, const char *data, size_t n)
 {
-    static const char word[] = "exit ";
-    char digits[4] = "";
-    uint64_t code;
-    const char *text = answer->len > 0 ? memchr(answer->data, '\n', answer->len) : NULL;
-    if (!text || strncmp(answer->data, word, strlen(word)) != 0)
-        return -EPROTO;
-    const char *number = answer->data + strlen(word);
-    size_t n = (size_t)(text - number);
-    if (n < sizeof(digits))
-        memcpy(digits, number, n);
-    if (n >= sizeof(digits) || parse_u64(digits, 255, &code) < 0)
-        return -EPROTO;
-    text++;
-    int r = str_append(out, text, answer->len - (size_t)(text - answer->data));
-    if (r < 0)
-        return r;
-    *ret_exit = (int)code;
+    while (n > 0) {
+        size_t take = answer->left < n ? (size_t)answer->left : n;
+        int r = 0;
+        if (answer->left > 0) {
+            r = take_bytes(answer, data, take);
+        } else {
+            const char *end = memchr(data, '\n', n);
+            take = end ? (size_t)(end - data) : n;
+            if (answer->head_len + take >= HEAD_MAX)
+                return -EPROTO;
+            memcpy(answer->head + answer->head_len, data, take);
+            answer->head_len += take;
+            take += end ? 1 : 0;
+            r = end ? begin_frame(answer) : 0;
+            if (end && r == 0 && answer->kind == FRAME_EXIT)
+                return 1;
+        }
+        if (r != 0)
+            return r;
+        data += take;
+        n -= take;
+    }
     return 0;
+}
+
+static int read_answer(int fd, struct answer *answer)
+{
+    CLEANUP_FREE char *buffer = malloc(READ_SIZE);
+    if (!buffer)
+        return -ENOMEM;
+    for (;;) {
+        int r = control_poll(fd, POLLIN, -1, clock_mono_ms() + ANSWER_MS);
+        if (r < 0)
+            return r;
+        ssize_t n = read(fd, buffer, READ_SIZE);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            continue;
+        /* The rest of a request that was too long makes a reset of the end. */
+        if (n <= 0)
+            return n == 0 || errno == ECONNRESET ? -EPROTO : -errno;
+        r = feed(answer, buffer, (size_t)n);
+        if (r != 0)
+            return r > 0 ? 0 : r;
+    }
 }
 
 /* A daemon with many callers waiting refuses more for a moment. */
@@ -109,11 +205,11 @@ static int connect_patiently(const char *path)
     }
 }
 
-int control_call(const char *path, int argc, const char *const *argv, struct str *out,
-                 int *ret_exit)
+int control_stream(const char *path, int argc, const char *const *argv,
+                   const struct control_sink *sink, int *ret_exit)
 {
     CLEANUP_STR struct str line = STR_INIT(CONTROL_REQUEST_MAX);
-    CLEANUP_STR struct str answer = STR_INIT(CONTROL_ANSWER_MAX + 100);
+    struct answer answer = {.sink = sink};
     int r = make_line(argc, argv, &line);
     if (r < 0)
         return r;
@@ -125,5 +221,26 @@ int control_call(const char *path, int argc, const char *const *argv, struct str
         r = send_line(fd, line.data, line.len);
     if (r == 0)
         r = read_answer(fd, &answer);
-    return r < 0 ? r : split_answer(&answer, out, ret_exit);
+    if (r == 0)
+        *ret_exit = answer.code;
+    return r;
+}
+
+static int collect(void *ctx, const char *data, size_t n)
+{
+    return str_append(ctx, data, n);
+}
+
+int control_call(const char *path, int argc, const char *const *argv, struct str *out,
+                 int *ret_exit)
+{
+    CLEANUP_STR struct str all = STR_INIT(CONTROL_ANSWER_MAX);
+    const struct control_sink sink = {.ctx = &all, .out = collect, .err = collect};
+    int code = 0;
+    int r = control_stream(path, argc, argv, &sink, &code);
+    if (r == 0)
+        r = str_append(out, all.data ? all.data : "", all.len);
+    if (r == 0)
+        *ret_exit = code;
+    return r;
 }

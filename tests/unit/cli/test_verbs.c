@@ -192,13 +192,14 @@ struct fake {
     int code;
 };
 
-static int answer(void *ctx, int argc, char **argv, struct str *to)
+static int answer(void *ctx, int argc, char **argv, struct reply *reply)
 {
     const struct fake *fake = ctx;
     bool json = argc == 2 && strcmp(argv[1], "--json") == 0;
     if (strcmp(argv[0], "status") != 0 || (argc > 1 && !json))
         return 2;
-    str_append_text(to, json ? fake->json : fake->text);
+    const char *text = json ? fake->json : fake->text;
+    assert_int_equal(reply_text(reply, text, strlen(text)), 0);
     return fake->code;
 }
 
