@@ -166,9 +166,9 @@ static int begin_listing(struct store *s, uint64_t folder, uint32_t uidvalidity,
         return r;
     *ret_purge = state.purge || (state.uidvalidity != uidvalidity && state.messages > 0);
     if (*ret_purge) {
-        r = store_run(s, STMT_FOLDER_UNLIST, "u", folder);
+        r = store_run(s, STMT_FOLDER_UNLIST, "ui", folder, clock_wall_ns());
     } else if (state.uidvalidity != uidvalidity) {
-        r = store_run(s, STMT_FOLDER_UNLIST, "u", folder);
+        r = store_run(s, STMT_FOLDER_UNLIST, "ui", folder, clock_wall_ns());
         if (r == 0)
             r = store_run(s, STMT_FOLDER_BEGUN, "uu", folder, (uint64_t)uidvalidity);
     }

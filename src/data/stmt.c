@@ -96,7 +96,9 @@ const struct stmt_def store_stmt_defs[STMT_COUNT] = {
                             " uidnext = CASE WHEN ?5 THEN 0 ELSE uidnext END,"
                             " present = CASE WHEN ?5 THEN 0 ELSE present END,"
                             " modseq = CASE WHEN ?5 THEN 0 ELSE modseq END,"
-                            " synced = CASE WHEN ?5 THEN 0 ELSE synced END WHERE id = ?1",
+                            " synced = CASE WHEN ?5 THEN 0 ELSE synced END,"
+                            " mtime = CASE WHEN ?5 THEN max(mtime + 1, ?6) ELSE mtime END"
+                            " WHERE id = ?1",
                             "SEARCH folder USING INTEGER PRIMARY KEY (rowid=?)"},
     [STMT_FOLDER_REMOVE] = {"folder_remove",
                             "UPDATE folder SET purge = 2, listed = 0, parent = 0, name = NULL,"
@@ -111,7 +113,8 @@ const struct stmt_def store_stmt_defs[STMT_COUNT] = {
                            "SELECT listed, purge, uidvalidity, messages FROM folder WHERE id = ?1",
                            "SEARCH folder USING INTEGER PRIMARY KEY (rowid=?)"},
     [STMT_FOLDER_TOUCH] = {"folder_touch",
-                           "UPDATE folder SET mtime = max(mtime + 1, ?2), messages = messages + ?3"
+                           "UPDATE folder SET messages = messages + ?3, mtime = CASE"
+                           " WHEN listed OR ?3 <= 0 THEN max(mtime + 1, ?2) ELSE mtime END"
                            " WHERE id = ?1",
                            "SEARCH folder USING INTEGER PRIMARY KEY (rowid=?)"},
     [STMT_FOLDER_CACHED] = {"folder_cached",
@@ -121,12 +124,12 @@ const struct stmt_def store_stmt_defs[STMT_COUNT] = {
                             " SEARCH message USING INTEGER PRIMARY KEY (rowid=?)"},
     [STMT_FOLDER_LISTED] = {"folder_listed",
                             "UPDATE folder SET uidnext = ?2, modseq = ?3, synced = ?4,"
-                            " present = messages,"
-                            " mtime = CASE WHEN listed THEN mtime ELSE max(mtime + 1, ?4) END,"
-                            " listed = 1 WHERE id = ?1",
+                            " present = messages, listed = 1 WHERE id = ?1",
                             "SEARCH folder USING INTEGER PRIMARY KEY (rowid=?)"},
     [STMT_FOLDER_UNLIST] = {"folder_unlist",
-                            "UPDATE folder SET listed = 0, purge = 1 WHERE id = ?1",
+                            "UPDATE folder SET listed = 0, purge = 1,"
+                            " mtime = CASE WHEN listed THEN max(mtime + 1, ?2) ELSE mtime END"
+                            " WHERE id = ?1",
                             "SEARCH folder USING INTEGER PRIMARY KEY (rowid=?)"},
     [STMT_FOLDER_BEGUN] = {"folder_begun",
                            "UPDATE folder SET uidvalidity = ?2, purge = 0, uidnext = 0,"

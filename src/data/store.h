@@ -64,7 +64,10 @@ struct store_folder {
     bool listed;     /* its messages are here, complete */
     uint32_t uidvalidity, uidnext, exists; /* as of the last complete listing */
     uint64_t modseq;
-    int64_t mtime_ns;  /* strictly rises with each change of the listing */
+    /* Strictly rises with each change of the listing.  The first one changes nothing: what it shows
+     * was there before, and a program that looks at the directory, reads it and looks again (tar)
+     * must not take it for a change. */
+    int64_t mtime_ns;
     int64_t synced_ns; /* wall clock of the last complete listing; 0: never */
 };
 void store_folder_release(struct store_folder *folder);

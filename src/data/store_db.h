@@ -223,7 +223,8 @@ struct folder_state {
 };
 /* -ENOENT also for a folder that is being removed. */
 MUST_USE int store_folder_state(struct store *s, uint64_t folder, struct folder_state *ret);
-/* The listing changed: mtime rises, the count of messages moves by `delta`. */
+/* The listing changed: the count of messages moves by `delta`, mtime rises, but not by messages
+ * that come while the folder is being listed (store.h). */
 MUST_USE int store_folder_touch(struct store *s, uint64_t folder, int64_t delta);
 
 /* Gives a message that holds (folder, name) another name, because a directory takes it.

@@ -218,8 +218,9 @@ static int apply_edit(struct store *s, const struct edit *edit, struct changes *
     int r;
     if (edit->entry) {
         const struct store_folder_entry *entry = edit->entry;
-        r = store_run(s, STMT_FOLDER_CHANGE, "utiui", edit->ino, entry->raw,
-                      (int64_t)entry->delimiter, (uint64_t)entry->attrs, (int64_t)edit->reset);
+        r = store_run(s, STMT_FOLDER_CHANGE, "utiuii", edit->ino, entry->raw,
+                      (int64_t)entry->delimiter, (uint64_t)entry->attrs, (int64_t)edit->reset,
+                      clock_wall_ns());
         if (r == 0 && edit->changed)
             r = note(changes, STORE_CHANGED, edit->parent, edit->ino, edit->name);
         return r;

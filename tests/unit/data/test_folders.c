@@ -197,20 +197,31 @@ static void test_mtime(void **state)
     int64_t last = mtime(store, inbox);
     for (uint32_t uid = 1; uid <= 300; uid++) {
         must_add(store, inbox, uid, uid);
-        assert_true(mtime(store, inbox) > last);
+        if (uid == 250) {
+            assert_true(mtime(store, inbox) == last); /* the first listing is no change */
+            assert_int_equal(store_set_listed(store, inbox, 7, 251, 1), 0);
+            assert_true(mtime(store, inbox) == last);
+        }
+        if (uid > 250)
+            assert_true(mtime(store, inbox) > last);
         last = mtime(store, inbox);
     }
     must_add(store, inbox, 1, 300); /* nothing new */
     assert_int_equal(store_set_flags(store, inbox, 1, 2, "", &ino, &changed), 0);
     assert_true(mtime(store, inbox) == last);
-    assert_int_equal(store_set_listed(store, inbox, 7, 301, 1), 0);
-    assert_true(mtime(store, inbox) > last);
-    last = mtime(store, inbox);
     assert_int_equal(store_set_listed(store, inbox, 7, 301, 2), 0);
     assert_true(mtime(store, inbox) == last);
     assert_int_equal(uidset_add(&uids, 300, 300), 0);
     assert_int_equal(store_remove_messages(store, inbox, &uids, NULL, NULL), 0);
     assert_true(mtime(store, inbox) > last);
+    last = mtime(store, inbox);
+    /* Another UIDVALIDITY: the listing goes down, and comes back with other messages. */
+    assert_int_equal(store_begin_listing(store, inbox, 8, NULL, NULL), 0);
+    assert_true(mtime(store, inbox) > last);
+    last = mtime(store, inbox);
+    assert_int_equal(store_set_listed(store, inbox, 8, 1, 1), 0);
+    assert_int_equal(store_begin_listing(store, inbox, 9, NULL, NULL), 0);
+    assert_true(mtime(store, inbox) > last); /* although nothing was in it */
     last = mtime(store, inbox);
     assert_true(mtime(store, STORE_ROOT_INODE) == root);
     must_list(store, (const char *[]){"INBOX", "INBOX/new"}, 2);
