@@ -67,6 +67,10 @@ struct imap {
     bool news;                  /* something about mailboxes or messages has come */
     unsigned answer_ms;         /* longest wait for IDLE's answers; tests shorten it */
 
+    struct imap_failure failure; /* what BYE or a refused login said */
+    struct imap_failure alert, refusal;
+    bool has_alert, has_refusal; /* not taken yet */
+
     struct str name;     /* scratch: a mailbox name or another string */
     struct str header;   /* scratch: the header block of the FETCH at hand */
     struct str keywords; /* scratch: its keywords */
@@ -109,6 +113,9 @@ MUST_USE int fetch_read(struct imap *im, uint32_t seq);
 
 /* The status of a NO with this response code (upper case, "" for none). */
 int status_of_code(const char *code);
+/* Code, text and back-off time of an answer (everything behind NO, BAD, BYE, OK).  `shown`: the
+ * text may be kept. */
+void failure_fill(struct imap_failure *failure, struct span code, struct span text, bool shown);
 /* `from` cleaned of control characters and cut at size-1, at a character border of UTF-8. */
 void clean_text(struct span from, char *out, size_t size);
 /* Splits `[CODE args] text`.  Everything may be empty. */

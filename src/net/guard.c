@@ -26,10 +26,8 @@ static void keep_text(struct guard *guard, struct span line)
 {
     struct span code, args, text;
     split_text(line, &code, &args, &text);
-    snprintf(guard->code, sizeof(guard->code), "%.*s", (int)code.len, code.data);
-    for (char *c = guard->code; *c; c++)
-        if (*c >= 'a' && *c <= 'z')
-            *c = (char)(*c - 'a' + 'A');
+    failure_fill(&guard->im->failure, code, text, guard->im->stream.trusted);
+    memcpy(guard->code, guard->im->failure.code, sizeof(guard->code));
     if (span_is(code, "CAPABILITY"))
         caps_parse(&guard->im->caps, args);
     guard->text.text[0] = '\0';
@@ -84,6 +82,10 @@ static int take_untagged(struct guard *guard)
         split_text(reader_rest(in), &code, &args, &text);
         if (span_is(code, "CAPABILITY"))
             caps_parse(&guard->im->caps, args);
+        if (span_is(code, "ALERT") && guard->im->stream.trusted) {
+            failure_fill(&guard->im->alert, code, text, true);
+            guard->im->has_alert = true;
+        }
     }
     return 0;
 }
@@ -270,6 +272,7 @@ void guard_begin(struct guard *guard)
     guard->answered = guard->challenges = guard->handed_on = guard->lines = 0;
     guard->tagged = guard->ok = guard->empty_first = false;
     guard->code[0] = guard->text.text[0] = '\0';
+    guard->im->failure = (struct imap_failure){0};
 }
 
 static void wipe_text(struct str *text)

@@ -136,9 +136,12 @@ int imap_connect(const struct imap_settings *settings, struct imap **ret, struct
     int r = stream_open(&im->stream, settings);
     if (r == 0)
         r = auth_login(im, settings);
+    if (r < 0 && settings->failure)
+        *settings->failure = im->failure;
     if (r < 0)
         return err_set(err, -r, "%s", im->stream.err.text);
     im->stream.deadline = 0;
+    im->failure = (struct imap_failure){0};
     *ret = steal(&im);
     return 0;
 }
@@ -153,6 +156,30 @@ int imap_error(const struct imap *im)
 const char *imap_errmsg(const struct imap *im)
 {
     return im->stream.err.text;
+}
+
+const struct imap_failure *imap_failure(const struct imap *im)
+{
+    return &im->failure;
+}
+
+static bool take_once(bool *has, const struct imap_failure *what, struct imap_failure *ret)
+{
+    if (!*has)
+        return false;
+    *has = false;
+    *ret = *what;
+    return true;
+}
+
+bool imap_take_alert(struct imap *im, struct imap_failure *ret)
+{
+    return take_once(&im->has_alert, &im->alert, ret);
+}
+
+bool imap_take_refusal(struct imap *im, struct imap_failure *ret)
+{
+    return take_once(&im->has_refusal, &im->refusal, ret);
 }
 
 const char *imap_mechanism(const struct imap *im)

@@ -46,6 +46,13 @@ enum imap_tls {
     IMAP_TLS_NONE,     /* refused (-EKEYREJECTED) unless the address connected to is loopback */
 };
 
+/* What the server said when it refused something. */
+struct imap_failure {
+    char code[64];       /* response code in upper case, "" for none */
+    char text[512];      /* cleaned; "" for none, or while it may not be shown */
+    uint64_t backoff_ms; /* `Suggested Backoff Time: N milliseconds`, 0 for none */
+};
+
 struct imap_settings {
     const char *host;
     uint16_t port;
@@ -58,6 +65,8 @@ struct imap_settings {
                           * with the first that the server offers. */
     unsigned timeout_ms; /* longest time without any progress; the whole login has 60 s */
     int interrupt_fd;    /* eventfd; readable: every wait ends with -ECANCELED; -1: none */
+    struct imap_failure *failure; /* imap_connect's output where it fails: what the server said
+                                   * last; NULL: not wanted */
 };
 
 struct imap;
@@ -74,6 +83,13 @@ void imap_freep(struct imap **im);
 /* 0, or the sticky connection error. */
 int imap_error(const struct imap *im);
 const char *imap_errmsg(const struct imap *im);
+/* What the server said when it ended the connection (BYE), or nothing. */
+const struct imap_failure *imap_failure(const struct imap *im);
+/* The last ALERT (RFC 3501 7.1: it must be shown), or the last command that was refused with a
+ * code that means the whole account (UNAVAILABLE, INUSE, LIMIT, OVERQUOTA, ...) or with a time to
+ * wait.  True once for each. */
+bool imap_take_alert(struct imap *im, struct imap_failure *ret);
+bool imap_take_refusal(struct imap *im, struct imap_failure *ret);
 /* The mechanism that logged in: "scram-sha-256", "plain", "login", ...; borrowed. */
 const char *imap_mechanism(const struct imap *im);
 
@@ -268,6 +284,10 @@ MUST_USE int imap_send_logout(struct imap *im, struct imap_result *ret);
 
 /* Writes what is pending and reads until `result` is done.  Returns result->status. */
 MUST_USE int imap_wait(struct imap *im, struct imap_result *result);
+
+/* Whether the server is still there: a NOOP, which must be answered within 10 s, else -ETIMEDOUT,
+ * sticky.  -EBUSY while a command is under way. */
+MUST_USE int imap_check(struct imap *im);
 
 /* ---- waiting for what nobody asked for */
 

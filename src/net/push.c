@@ -78,6 +78,17 @@ static int send_done(struct imap *im, const struct imap_result *result)
     return wait_for_answer(im, result, NULL, "no answer to the end of IDLE");
 }
 
+int imap_check(struct imap *im)
+{
+    struct imap_result result;
+    if (!im->stream.error && im->first)
+        return -EBUSY;
+    int r = imap_send_noop(im, &result);
+    if (r == 0)
+        r = wait_for_answer(im, &result, NULL, "the server does not answer any more");
+    return r < 0 ? r : 0; /* a NO or BAD is an answer, too */
+}
+
 int imap_idle(struct imap *im, unsigned max_ms, int wake_fd, struct imap_result *result,
               enum imap_wake *ret)
 {

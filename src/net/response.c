@@ -89,10 +89,18 @@ static int take_code(struct imap *im, bool ok, struct span code, struct span arg
     return r;
 }
 
+static void note_alert(struct imap *im, struct span code, struct span text)
+{
+    failure_fill(&im->alert, code, text, true);
+    im->has_alert = im->alert.text[0] != '\0';
+}
+
 static int take_status(struct imap *im, bool ok)
 {
     struct span code, args, text;
     split_text(reader_rest(&im->in), &code, &args, &text);
+    if (span_is(code, "ALERT"))
+        note_alert(im, code, text);
     int r = noise(im);
     return r < 0 ? r : take_code(im, ok, code, args);
 }
@@ -107,28 +115,13 @@ static int take_bye(struct imap *im)
         im->bye = true;
         return noise(im);
     }
+    failure_fill(&im->failure, code, text, true);
     return stream_fail(&im->stream, ECONNRESET, "the server said goodbye: %s%.*s%s%s",
                        code.len ? "[" : "", (int)(code.len < 64 ? code.len : 64), code.data,
                        code.len ? "] " : "", clean);
 }
 
 /* ---- tagged */
-
-/* Microsoft writes `Suggested Backoff Time: 299961 milliseconds` into its text. */
-static uint64_t parse_backoff(struct span text)
-{
-    static const char words[] = "Suggested Backoff Time:";
-    const char *p = text.len ? memmem(text.data, text.len, words, sizeof(words) - 1) : NULL;
-    const char *end = text.data + text.len;
-    uint64_t value = 0;
-    if (!p)
-        return 0;
-    for (p += sizeof(words) - 1; p < end && *p == ' '; p++)
-        ;
-    for (; p < end && *p >= '0' && *p <= '9' && value < 1000000000; p++)
-        value = value * 10 + (unsigned)(*p - '0');
-    return value;
-}
 
 static struct command *take_command(struct imap *im, struct span tag)
 {
@@ -189,16 +182,23 @@ static void command_ended(struct imap *im, enum command_kind kind, bool ok)
     }
 }
 
-static void fill_result(struct imap_result *result, int status, struct span code, struct span text)
+static void fill_result(struct imap_result *result, int status, const struct imap_failure *said)
 {
-    clean_text(code, result->code, sizeof(result->code));
-    for (char *c = result->code; *c; c++)
-        if (*c >= 'a' && *c <= 'z')
-            *c = (char)(*c - 'a' + 'A');
-    clean_text(text, result->text, sizeof(result->text));
-    result->backoff_ms = parse_backoff(text);
+    memcpy(result->code, said->code, sizeof(result->code));
+    memcpy(result->text, said->text, sizeof(result->text));
+    result->backoff_ms = said->backoff_ms;
     result->status = status == -EIO ? status_of_code(result->code) : status;
     result->done = true;
+}
+
+/* A NO or BAD may be meant for all that we do here, not for this command alone. */
+static void note_refusal(struct imap *im, const struct imap_failure *said)
+{
+    int status = status_of_code(said->code);
+    if (said->backoff_ms == 0 && status != -EAGAIN && status != -EDQUOT)
+        return;
+    im->refusal = *said;
+    im->has_refusal = true;
 }
 
 static int take_tagged(struct imap *im)
@@ -218,12 +218,18 @@ static int take_tagged(struct imap *im)
                  : span_is(word, "BAD") ? -EPROTO
                                         : 1;
     struct span code, args, text;
+    struct imap_failure said;
     split_text(reader_rest(in), &code, &args, &text);
+    failure_fill(&said, code, text, true);
+    if (span_is(code, "ALERT"))
+        note_alert(im, code, text);
     int r = status == 1
                 ? conn_nonsense(im, "the server gives an answer that is neither OK, NO nor BAD")
                 : take_code(im, status == 0, code, args);
     if (command->result)
-        fill_result(command->result, r < 0 ? r : status, code, text);
+        fill_result(command->result, r < 0 ? r : status, &said);
+    if (r == 0 && status < 0)
+        note_refusal(im, &said);
     command_ended(im, command->kind, status == 0 && r == 0);
     free(command);
     im->untagged = (struct untagged){0};

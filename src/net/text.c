@@ -87,3 +87,30 @@ void split_text(struct span from, struct span *ret_code, struct span *ret_args,
         p++;
     *ret_text = (struct span){p, (size_t)(end - p)};
 }
+
+/* Microsoft writes `Suggested Backoff Time: 299961 milliseconds` into its text. */
+static uint64_t parse_backoff(struct span text)
+{
+    static const char words[] = "Suggested Backoff Time:";
+    const char *p = text.len ? memmem(text.data, text.len, words, sizeof(words) - 1) : NULL;
+    const char *end = text.data + text.len;
+    uint64_t value = 0;
+    if (!p)
+        return 0;
+    for (p += sizeof(words) - 1; p < end && *p == ' '; p++)
+        ;
+    for (; p < end && *p >= '0' && *p <= '9' && value < 1000000000; p++)
+        value = value * 10 + (unsigned)(*p - '0');
+    return value;
+}
+
+void failure_fill(struct imap_failure *failure, struct span code, struct span text, bool shown)
+{
+    *failure = (struct imap_failure){.backoff_ms = parse_backoff(text)};
+    clean_text(code, failure->code, sizeof(failure->code));
+    for (char *c = failure->code; *c; c++)
+        if (*c >= 'a' && *c <= 'z')
+            *c = (char)(*c - 'a' + 'A');
+    if (shown)
+        clean_text(text, failure->text, sizeof(failure->text));
+}
