@@ -136,6 +136,23 @@ static int set_mtime(const struct option *option, void *field, enum option_sourc
     return 0;
 }
 
+static int set_push(const struct option *option, void *field, enum option_source source,
+                    const char *value, struct errtext *err)
+{
+    static const char *const names[] = {[SETTINGS_PUSH_AUTO] = "auto",
+                                        [SETTINGS_PUSH_NOTIFY] = "notify",
+                                        [SETTINGS_PUSH_IDLE] = "idle",
+                                        [SETTINGS_PUSH_NONE] = "none"};
+    (void)source;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        if (strcmp(value, names[i]) == 0) {
+            *(enum settings_push *)field = (enum settings_push)i;
+            return 0;
+        }
+    }
+    return err_set(err, EINVAL, "%s: auto, notify, idle or none, not `%s`", option->key, value);
+}
+
 static int set_tls(const struct option *option, void *field, enum option_source source,
                    const char *value, struct errtext *err)
 {
@@ -264,6 +281,8 @@ static const struct option options[] = {
      SETTING(timeout_s), 1, 3600, ANYWHERE},
     {"poll", "SECONDS", "slow poll beside push (300)", set_number, SETTING(poll_s), 1, 86400,
      ANYWHERE},
+    {"push", "auto|notify|idle|none", "how changes are heard of, beside the poll (auto)", set_push,
+     SETTING(push), 0, 0, ANYWHERE},
     {"offline", NULL, "start from the cache without the network", set_switch, SETTING(offline), 0,
      0, ANYWHERE},
     LATER("trash"),

@@ -3,17 +3,12 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "connect.h"
 #include "msgname.h"
 #include "refresh.h"
 #include "watch.h"
-
-#define BACKOFF_FIRST_MS 5000
-#define BACKOFF_MAX_MS   (15 * 60 * 1000)
 
 int account_global_init(void)
 {
@@ -55,10 +50,12 @@ int account_new(const struct settings *settings, struct account **ret, struct er
     pthread_condattr_destroy(&attr);
     a->interrupt_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     a->n_workers = settings->connections < WORKERS_MAX ? settings->connections : WORKERS_MAX;
+    a->taken = a->n_workers;
     for (unsigned i = 0; i < a->n_workers; i++) {
         a->workers[i].account = a;
         a->workers[i].index = i;
     }
+    a->state_since_ns = clock_wall_ns();
     int r = a->interrupt_fd < 0 ? err_set(err, errno, "eventfd: %s", strerror(errno))
                                 : queue_new(&a->queue);
     if (r == 0)
@@ -106,12 +103,14 @@ static bool is_unreachable(int r)
     return account_status(r) == -ENETUNREACH && r != -EKEYREJECTED;
 }
 
-static int first_login(struct account *a, struct errtext *err)
+static int first_login(struct account *a, struct imap_failure *failure, struct errtext *err)
 {
     struct worker *first = &a->workers[0];
-    int r = worker_connect(first, err);
+    int r = worker_connect(first, failure, err);
     if (r == 0)
         r = refresh_account(a, first->im, err);
+    if (first->im && imap_error(first->im) < 0)
+        *failure = *imap_failure(first->im);
     worker_publish(first);
     return r;
 }
@@ -121,15 +120,16 @@ int account_start(struct account *a, struct secret *secret, const struct news_li
 {
     a->secret = secret;
     a->news = *news;
+    struct imap_failure failure = {0};
     err->text[0] = '\0';
     int r = a->settings->offline
                 ? err_set(err, ENETUNREACH, "%s: offline, as asked", a->settings->host)
-                : first_login(a, err);
+                : first_login(a, &failure, err);
     bool offline =
         a->settings->offline || ((is_unreachable(r) || r == -ETIMEDOUT) && has_cached_folders(a));
     if (offline) {
         worker_disconnect(&a->workers[0]);
-        account_set_offline(a, r, err);
+        account_set_offline(a, r, &failure, err);
         r = 0;
     }
     if (r == 0)
@@ -174,6 +174,13 @@ int account_fetch_body(struct account *a, uint64_t folder, uint64_t ino, uint64_
     return r < 0 ? r : queue_add(a->queue, &job, waiter);
 }
 
+void account_folder_used(struct account *a, uint64_t folder)
+{
+    pthread_mutex_lock(&a->mutex);
+    in_use_note(&a->in_use, folder, clock_mono_ms());
+    pthread_mutex_unlock(&a->mutex);
+}
+
 bool account_cancel(struct account *a, struct waiter *waiter)
 {
     return queue_cancel(a->queue, waiter);
@@ -212,93 +219,6 @@ void account_tell_changed(struct account *a, uint64_t ino)
 
 /* ---- state */
 
-int account_status(int r)
-{
-    switch (r) {
-    case -ENETUNREACH:
-    case -EHOSTUNREACH:
-    case -ECONNREFUSED:
-    case -ECONNRESET:
-    case -EKEYREJECTED:
-    case -EAGAIN:
-        return -ENETUNREACH;
-    case 0:
-    case -ETIMEDOUT:
-    case -EKEYEXPIRED:
-    case -ENOENT:
-    case -EACCES:
-    case -ENOSPC:
-    case -ENOMEM:
-    case -ESHUTDOWN:
-        return r;
-    case -ECANCELED:
-        return -ESHUTDOWN;
-    default:
-        return -EIO;
-    }
-}
-
-int account_may_connect(struct account *a)
-{
-    pthread_mutex_lock(&a->mutex);
-    bool wait = a->state != ACCOUNT_ONLINE && clock_mono_ms() < a->next_attempt_ms;
-    int r = a->stopping ? -ESHUTDOWN : wait ? account_status(a->last_error) : 0;
-    pthread_mutex_unlock(&a->mutex);
-    return r;
-}
-
-void account_set_online(struct account *a, const struct imap *im)
-{
-    pthread_mutex_lock(&a->mutex);
-    bool news = a->state != ACCOUNT_ONLINE;
-    a->state = ACCOUNT_ONLINE;
-    a->failures = 0;
-    a->last_error = 0;
-    a->last_text.text[0] = '\0';
-    a->next_attempt_ms = 0;
-    a->logins++;
-    a->server_caps = imap_caps(im);
-    size_t n = strnlen(imap_mechanism(im), sizeof(a->mechanism) - 1);
-    memcpy(a->mechanism, imap_mechanism(im), n);
-    a->mechanism[n] = '\0';
-    pthread_mutex_unlock(&a->mutex);
-    if (news)
-        log_info("%s: online, logged in by %s", a->settings->host, imap_mechanism(im));
-}
-
-/* Half of the step fixed, half random, so that many clients do not come back together. */
-static int64_t backoff_ms(unsigned failures)
-{
-    int64_t step = BACKOFF_FIRST_MS;
-    uint32_t random = 0;
-    for (unsigned i = 1; i < failures && step < BACKOFF_MAX_MS; i++)
-        step *= 2;
-    if (step > BACKOFF_MAX_MS)
-        step = BACKOFF_MAX_MS;
-    if (getrandom(&random, sizeof(random), GRND_NONBLOCK) < 0)
-        random = (uint32_t)clock_wall_ns();
-    return step / 2 + (int64_t)(random % (uint32_t)(step / 2 + 1));
-}
-
-void account_set_offline(struct account *a, int r, const struct errtext *err)
-{
-    bool refused = r == -EKEYEXPIRED;
-    pthread_mutex_lock(&a->mutex);
-    bool stopping = a->stopping;
-    a->state = refused ? ACCOUNT_REFUSED : ACCOUNT_OFFLINE;
-    a->failures++;
-    a->last_error = r;
-    a->last_text = *err;
-    int64_t wait = refused ? BACKOFF_MAX_MS : backoff_ms(a->failures);
-    a->next_attempt_ms = clock_mono_ms() + wait;
-    pthread_mutex_unlock(&a->mutex);
-    if (stopping)
-        return;
-    log_warn("%s; cached mail stays readable, next attempt in %lld s", err->text,
-             (long long)(wait + 999) / 1000);
-    queue_fail_all(a->queue, account_status(r));
-}
-
 const struct settings *account_settings(const struct account *a)
 {
     return a->settings;
@@ -324,26 +244,4 @@ bool account_quota(struct account *a, uint64_t *ret_used, uint64_t *ret_limit)
     }
     pthread_mutex_unlock(&a->mutex);
     return has;
-}
-
-void account_snapshot(struct account *a, struct account_snapshot *ret)
-{
-    memset(ret, 0, sizeof(*ret));
-    queue_count(a->queue, &ret->jobs_waiting, &ret->jobs_running);
-    pthread_mutex_lock(&a->mutex);
-    ret->state = a->state;
-    memcpy(ret->error, a->last_text.text, sizeof(ret->error));
-    ret->next_attempt_ms = a->state == ACCOUNT_ONLINE ? 0 : a->next_attempt_ms;
-    ret->bytes_up = a->bytes_up;
-    ret->bytes_down = a->bytes_down;
-    ret->commands = a->commands;
-    ret->bodies_fetched = a->bodies_fetched;
-    ret->logins = a->logins;
-    memcpy(ret->mechanism, a->mechanism, sizeof(ret->mechanism));
-    pthread_mutex_unlock(&a->mutex);
-    ret->n_connections = a->n_workers;
-    for (unsigned i = 0; i < a->n_workers; i++) {
-        ret->connections[i].connected = a->workers[i].connected;
-        ret->connections[i].folder = a->workers[i].selected;
-    }
 }

@@ -10,7 +10,8 @@
  *
  * Work is asked for with a waiter (queue.h) and done by workers, each with a connection of its
  * own, made when there is something to do.  While OFFLINE or REFUSED, jobs fail at once with the
- * reason; the keeper thread tries to connect again, with jittered back-off from 5 s to 15 min.
+ * reason; the keeper thread tries to connect again, as backoff.h says, and at once after a suspend
+ * or a network change.  OFFLINE is also the time for which the server has asked to be left alone.
  * A stalled folder is a time-out of its job, not the end of the account.
  *
  * Status given to waiters: 0 or
@@ -61,6 +62,8 @@ void account_stop(struct account *account);
 MUST_USE int account_list_folder(struct account *account, uint64_t folder, struct waiter *waiter);
 MUST_USE int account_fetch_body(struct account *account, uint64_t folder, uint64_t ino,
                                 uint64_t size, struct waiter *waiter);
+/* The user is in this folder: it is watched as connections allow. */
+void account_folder_used(struct account *account, uint64_t folder);
 /* As queue_cancel. */
 bool account_cancel(struct account *account, struct waiter *waiter);
 /* A body just fetched, while its waiters are called: the first to ask gets it.  For those that
@@ -78,18 +81,49 @@ struct bodies *account_bodies(const struct account *account);
 /* Bytes used and allowed; false where the server names no quota. */
 bool account_quota(struct account *account, uint64_t *ret_used, uint64_t *ret_limit);
 
+enum connection_state {
+    CONNECTION_CLOSED,     /* not needed now */
+    CONNECTION_CONNECTING, /* up to the login */
+    CONNECTION_READY,      /* logged in, nothing to do */
+    CONNECTION_BUSY,       /* at a job */
+    CONNECTION_IDLING,     /* IDLE on `folder` */
+    CONNECTION_LISTENING,  /* NOTIFY */
+    CONNECTION_RETIRED,    /* the server takes no more of us: until the next attempt */
+};
+/* "closed", "connecting", "ready", "busy", "idling", "listening", "retired" */
+const char *connection_state_name(enum connection_state state);
+
 struct account_connection {
+    enum connection_state state;
     bool connected;
-    uint64_t folder; /* selected; 0: none */
+    uint64_t folder;         /* selected; 0: none */
+    int64_t since_ns;        /* CLOCK_REALTIME: when this state began; 0: never was in another */
+    int64_t next_attempt_ms; /* of RETIRED, CLOCK_MONOTONIC; 0: none planned */
+};
+
+/* A time without a working connection: from the first attempt that failed to listings that are up
+ * to date again.  (A lost connection that is made again at once is none.) */
+struct account_outage {
+    int64_t began_ns;     /* CLOCK_REALTIME; 0: there has been none */
+    int64_t ended_ns;     /* a login worked; 0: not yet */
+    int64_t recovered_ns; /* and all that changed meanwhile is listed; 0: not yet */
 };
 
 struct account_snapshot {
     enum account_state state;
     char error[512];         /* why OFFLINE or REFUSED; "" otherwise */
+    int64_t since_ns;        /* CLOCK_REALTIME: when this state began */
     int64_t next_attempt_ms; /* CLOCK_MONOTONIC; 0: none planned */
+    unsigned failures;       /* attempts that failed in a row */
     uint64_t bytes_up, bytes_down, commands, bodies_fetched, logins;
+    uint64_t logins_failed;       /* attempts to connect or log in that failed */
+    uint64_t connections_lost;    /* broken after the login, for whatever reason */
+    struct account_outage outage; /* the last one, or the one that lasts */
     unsigned jobs_waiting, jobs_running;
-    unsigned n_connections; /* valid entries below */
+    unsigned n_connections;     /* valid entries below: `connections=` */
+    unsigned connections_taken; /* of these, that the server takes as far as we know */
+    char alert[512];            /* last ALERT of the server (RFC 3501 7.1), "" for none */
+    int64_t alert_ns;           /* CLOCK_REALTIME */
     struct account_connection connections[10];
     char mechanism[32]; /* how the last login was made */
 };

@@ -49,6 +49,7 @@ static int open_message(struct view *view, uint64_t ino, struct waiter *waiter,
     int known = store_message_by_ino(view->store, ino, &message);
     if (known < 0)
         return known;
+    account_folder_used(view->account, message.folder);
     if (r == -ENOENT) {
         if (!waiter)
             return -EAGAIN;

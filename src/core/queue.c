@@ -30,6 +30,7 @@ struct queue {
     struct queue_entry *background; /* protected by mutex */
     unsigned waiting;               /* protected by mutex */
     unsigned running[JOB_KINDS];    /* protected by mutex */
+    unsigned pokes;                 /* protected by mutex */
     bool closed;                    /* protected by mutex */
     struct {
         int fd;
@@ -248,7 +249,7 @@ int queue_take(struct queue *q, queue_may_take_fn *may_take, void *ctx, int time
     int n = 0;
     deadline_after(timeout_ms, &deadline);
     pthread_mutex_lock(&q->mutex);
-    for (;;) {
+    for (unsigned pokes = q->pokes;;) {
         if (q->closed) {
             n = -ESHUTDOWN;
             break;
@@ -256,13 +257,22 @@ int queue_take(struct queue *q, queue_may_take_fn *may_take, void *ctx, int time
         n = take_from(q, &q->foreground, may_take, ctx, jobs, max, max_bytes);
         if (n == 0)
             n = take_from(q, &q->background, may_take, ctx, jobs, max, max_bytes);
-        if (n > 0 || pthread_cond_timedwait(&q->changed, &q->mutex, &deadline) == ETIMEDOUT)
+        if (n > 0 || pokes != q->pokes ||
+            pthread_cond_timedwait(&q->changed, &q->mutex, &deadline) == ETIMEDOUT)
             break;
     }
     if (n > 0 && q->waiting > 0) /* what others left to us may now be theirs */
         wake_for_waiting(q);
     pthread_mutex_unlock(&q->mutex);
     return n;
+}
+
+void queue_poke(struct queue *q)
+{
+    pthread_mutex_lock(&q->mutex);
+    q->pokes++;
+    pthread_cond_broadcast(&q->changed);
+    pthread_mutex_unlock(&q->mutex);
 }
 
 /* ---- ending */
@@ -362,4 +372,14 @@ void queue_count(struct queue *q, unsigned *ret_waiting, unsigned *ret_running)
     for (unsigned i = 0; i < JOB_KINDS; i++)
         *ret_running += q->running[i];
     pthread_mutex_unlock(&q->mutex);
+}
+
+bool queue_has(struct queue *q, enum job_kind kind)
+{
+    pthread_mutex_lock(&q->mutex);
+    bool has = q->running[kind] > 0;
+    for (const struct queue_entry *entry = q->table; entry && !has; entry = entry->hh.next)
+        has = entry->job.kind == kind;
+    pthread_mutex_unlock(&q->mutex);
+    return has;
 }

@@ -59,15 +59,19 @@ typedef bool queue_may_take_fn(void *ctx, const struct job *job, const unsigned 
 
 /* Waits up to timeout_ms for jobs and takes the first that may be taken; of JOB_BODY also
  * further ones of the same folder, up to `max` jobs and about max_bytes.  Returns the number, 0 at
- * the time-out, -ESHUTDOWN after queue_close.  Taken jobs run until queue_finish. */
+ * the time-out or after queue_poke, -ESHUTDOWN after queue_close.  Taken jobs run until
+ * queue_finish. */
 MUST_USE int queue_take(struct queue *queue, queue_may_take_fn *may_take, void *ctx, int timeout_ms,
                         struct job *jobs, int max, uint64_t max_bytes);
 /* For a thread that waits elsewhere (a connection in IDLE) than in queue_take: the eventfd is made
  * readable when a job is added for which `wants` is true (called under the queue's mutex), and by
  * queue_close.  Before threads start; at most QUEUE_WAKE_MAX. */
-#define QUEUE_WAKE_MAX 4
+#define QUEUE_WAKE_MAX 10
 typedef bool queue_wants_fn(void *ctx, const struct job *job);
 void queue_add_wake_fd(struct queue *queue, int fd, queue_wants_fn *wants, void *ctx);
+/* Something else than a job has changed: whoever waits in queue_take looks up.  The eventfds are
+ * left alone. */
+void queue_poke(struct queue *queue);
 /* Ends a taken job and calls its waiters with the status (0 or -errno). */
 void queue_finish(struct queue *queue, const struct job *job, int status);
 /* Gives a taken job back, to be taken again by any worker. */
@@ -80,5 +84,8 @@ void queue_close(struct queue *queue);
 
 /* Jobs waiting and running. */
 void queue_count(struct queue *queue, unsigned *ret_waiting, unsigned *ret_running);
+
+/* Whether a job of this kind waits or runs. */
+bool queue_has(struct queue *queue, enum job_kind kind);
 
 #endif

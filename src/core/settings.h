@@ -13,6 +13,14 @@
 
 enum settings_tls { SETTINGS_TLS_IMPLICIT, SETTINGS_TLS_STARTTLS, SETTINGS_TLS_NONE };
 
+/* What is used to hear of changes, beside the poll. */
+enum settings_push {
+    SETTINGS_PUSH_AUTO,
+    SETTINGS_PUSH_NOTIFY,
+    SETTINGS_PUSH_IDLE,
+    SETTINGS_PUSH_NONE
+};
+
 struct settings {
     char *account; /* as the user named it */
     char *slug;    /* names directories and sockets: no slash, no leading dot */
@@ -30,6 +38,7 @@ struct settings {
     unsigned connections;        /* 1..10 */
     unsigned timeout_s;
     unsigned poll_s;
+    enum settings_push push;
     bool mtime_date; /* mtime=date */
     bool read_only;
     bool offline;

@@ -180,6 +180,8 @@ int view_opendir(struct view *view, uint64_t ino, struct waiter *waiter)
     if (ino == SPECIAL_DIR)
         return 0;
     int r = view_folder(view, ino, &folder);
+    if (r == 0 && folder.raw)
+        account_folder_used(view->account, folder.ino);
     return r < 0 ? r : need_listing(view, &folder, waiter);
 }
 

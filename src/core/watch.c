@@ -6,11 +6,14 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "backoff.h"
+#include "connect.h"
 #include "log.h"
 #include "refresh.h"
 
-#define RENEW_MS 240000 /* IDLE and NOTIFY are renewed: NAT forgets silent connections */
-#define RETRY_MS 1000   /* while there is nothing to watch (offline, INBOX never opened) */
+#define RENEW_MS    240000 /* IDLE and NOTIFY are renewed: NAT forgets silent connections */
+#define FIRST_SPARE 2      /* workers from here on idle on folders in use, without NOTIFY */
+#define RETRY_MS    1000   /* while there is nothing to watch (offline, INBOX never opened) */
 
 void watch_drain(struct worker *w)
 {
@@ -28,15 +31,13 @@ static bool wants(void *ctx, const struct job *job)
 
 int watch_init(struct account *a)
 {
-    unsigned watchers = a->n_workers >= 3 ? 2 : 1;
-    for (unsigned i = 0; i < a->n_workers; i++)
+    for (unsigned i = 0; i < WORKERS_MAX; i++)
         a->workers[i].wake_fd = -1;
-    for (unsigned slot = 0; slot < watchers; slot++) {
-        struct worker *w = &a->workers[a->n_workers - 1 - slot];
+    for (unsigned i = 0; i < a->n_workers; i++) {
+        struct worker *w = &a->workers[i];
         w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
         if (w->wake_fd < 0)
             return -errno;
-        w->role = slot == 0 ? WATCH_LAST : WATCH_BEFORE_LAST;
         queue_add_wake_fd(a->queue, w->wake_fd, wants, w);
     }
     return 0;
@@ -45,21 +46,35 @@ int watch_init(struct account *a)
 void watch_release(struct account *a)
 {
     for (unsigned i = 0; i < a->n_workers; i++)
-        if (a->workers[i].role != WATCH_NEVER && a->workers[i].wake_fd >= 0)
+        if (a->workers[i].wake_fd >= 0)
             close(a->workers[i].wake_fd);
 }
 
-/* What the role means on this server; decided by the capabilities of the last login. */
+/* What the server can and the user wants. */
+static void can_watch(const struct account *a, bool *ret_notify, bool *ret_idle)
+{
+    enum settings_push push = a->settings->push;
+    uint32_t caps = a->server_caps & ~a->refused_caps;
+    *ret_notify = (caps & IMAP_CAP_NOTIFY) && a->taken > 1 &&
+                  (push == SETTINGS_PUSH_AUTO || push == SETTINGS_PUSH_NOTIFY);
+    *ret_idle =
+        (caps & IMAP_CAP_IDLE) && (push == SETTINGS_PUSH_AUTO || push == SETTINGS_PUSH_IDLE);
+}
+
+enum watch_duty { DUTY_NONE, DUTY_IDLE, DUTY_LISTEN };
+
 static enum watch_duty duty(const struct worker *w)
 {
-    uint32_t caps = w->account->server_caps;
-    bool notify = (caps & IMAP_CAP_NOTIFY) && w->account->n_workers > 1;
-    bool idle = caps & IMAP_CAP_IDLE;
-    if (w->role == WATCH_LAST)
+    unsigned taken = w->account->taken;
+    bool notify, idle;
+    can_watch(w->account, &notify, &idle);
+    if (w->index >= taken || (w->index == 0 && taken > 1))
+        return DUTY_NONE;
+    if (w->index <= 1)
         return notify ? DUTY_LISTEN : idle ? DUTY_IDLE : DUTY_NONE;
-    if (w->role == WATCH_BEFORE_LAST)
-        return notify && idle ? DUTY_IDLE : DUTY_NONE;
-    return DUTY_NONE;
+    if (!idle)
+        return DUTY_NONE;
+    return notify ? w->index == 2 ? DUTY_IDLE : DUTY_NONE : w->watch_ino ? DUTY_IDLE : DUTY_NONE;
 }
 
 bool watch_is_watcher(const struct worker *w)
@@ -74,16 +89,18 @@ bool watch_is_listener(const struct worker *w)
 
 uint64_t watch_folder(const struct worker *w)
 {
-    return duty(w) == DUTY_IDLE ? w->account->inbox_ino : 0;
+    if (duty(w) != DUTY_IDLE)
+        return 0;
+    uint64_t in_use = w->watch_ino;
+    return in_use ? in_use : w->account->inbox_ino;
 }
 
 /* Whether a worker that is no watcher has nothing to do. */
 static bool spare_worker(const struct account *a)
 {
-    int64_t now = clock_mono_ms();
     for (unsigned i = 0; i < a->n_workers; i++) {
         const struct worker *w = &a->workers[i];
-        if (w->idle && !watch_is_watcher(w) && w->retired_until_ms <= now)
+        if (w->idle && !watch_is_watcher(w) && connect_may(w))
             return true;
     }
     return false;
@@ -92,7 +109,7 @@ static bool spare_worker(const struct account *a)
 bool watch_may_take(const struct worker *w, const struct job *job)
 {
     enum watch_duty what = duty(w);
-    if (what == DUTY_NONE || w->account->n_workers == 1)
+    if (what == DUTY_NONE || w->account->taken == 1)
         return true;
     if (what == DUTY_LISTEN)
         return false;
@@ -184,13 +201,14 @@ static int idle(struct worker *w)
     CLEANUP_STORE_FOLDER struct store_folder folder = {0};
     struct imap_result result;
     enum imap_wake why;
-    uint64_t ino = a->inbox_ino;
-    if (!ino || store_folder_by_ino(a->store, ino, &folder) < 0 || !folder.listed) {
-        rest(w); /* nothing of it is shown yet that could be out of date */
+    uint64_t ino = watch_folder(w);
+    if (!ino || w->watch_again_ms > clock_mono_ms() ||
+        store_folder_by_ino(a->store, ino, &folder) < 0 || !folder.listed) {
+        rest(w); /* nothing of it is shown yet that could be out of date; or it was refused */
         return 0;
     }
     if (w->selected != ino || !imap_selected(w->im)) {
-        if (a->n_workers == 1 && rest(w))
+        if (a->taken == 1 && rest(w))
             return 0;          /* the user goes on in another folder */
         queue_listing(a, ino); /* nobody fitter than this worker: it opens the folder */
         return 0;
@@ -203,14 +221,16 @@ static int idle(struct worker *w)
                                  .fetch = on_fetch};
     imap_set_events(w->im, &events);
     int64_t begin = clock_mono_ms();
+    worker_set_state(w, CONNECTION_IDLING);
     int r = imap_idle(w->im, RENEW_MS, w->wake_fd, &result, &why);
     imap_set_events(w->im, NULL);
     w->fresh_view = r == 0;
     if (seen.mailbox)
         queue_listing(a, ino);
     if (r < 0 && imap_error(w->im) == 0) {
-        log_info("%s: IDLE refused (%s); INBOX is only polled now", a->settings->host, result.text);
-        a->server_caps &= ~(uint32_t)IMAP_CAP_IDLE;
+        log_info("%s: IDLE refused (%s); there is only the poll now", a->settings->host,
+                 result.text);
+        a->refused_caps |= (uint32_t)IMAP_CAP_IDLE;
         return 0;
     }
     if (r == 0 && !seen.mailbox && why == IMAP_WAKE_TIMEOUT && clock_mono_ms() - begin < RETRY_MS)
@@ -225,6 +245,7 @@ static int listen(struct worker *w)
     struct imap_events events = {.ctx = &seen, .list = on_list, .status = on_status};
     enum imap_wake why = IMAP_WAKE_TIMEOUT;
     int r = 0;
+    worker_set_state(w, CONNECTION_LISTENING);
     imap_set_events(w->im, &events);
     if (!w->notify_set) {
         struct imap_result result;
@@ -232,9 +253,8 @@ static int listen(struct worker *w)
         if (r == 0)
             r = imap_wait(w->im, &result);
         if (r < 0 && imap_error(w->im) == 0) {
-            log_info("%s: NOTIFY refused (%s); watching INBOX by IDLE", a->settings->host,
-                     result.text);
-            a->server_caps &= ~(uint32_t)IMAP_CAP_NOTIFY;
+            log_info("%s: NOTIFY refused (%s); watching by IDLE", a->settings->host, result.text);
+            a->refused_caps |= (uint32_t)IMAP_CAP_NOTIFY;
             return 0;
         }
         w->notify_set = r == 0;
@@ -250,15 +270,61 @@ static int listen(struct worker *w)
     return r;
 }
 
+/* With NOTIFY in force nothing may be selected, and it is never taken back: a worker that changes
+ * between the two begins anew. */
+static bool unfit(const struct worker *w, enum watch_duty what)
+{
+    return w->im && (what == DUTY_LISTEN ? imap_selected(w->im) != NULL : w->notify_set);
+}
+
 void watch_wait(struct worker *w)
 {
-    if (worker_have_connection(w) < 0) {
+    bool fresh;
+    enum watch_duty what = duty(w);
+    if (unfit(w, what))
+        worker_disconnect(w);
+    if (worker_have_connection(w, &fresh) < 0) {
         rest(w);
         return;
     }
-    enum watch_duty what = duty(w);
     int r = what == DUTY_LISTEN ? listen(w) : what == DUTY_IDLE ? idle(w) : 0;
     if (r < 0 && r != -ECANCELED && imap_error(w->im) < 0)
         log_info("%s; watching again on a new connection", imap_errmsg(w->im));
+    worker_set_state(w, CONNECTION_READY);
     worker_publish(w);
+}
+
+void watch_listed(struct worker *w, uint64_t folder, int r)
+{
+    if (watch_folder(w) != folder)
+        return;
+    struct backoff_cause cause = {.error = r, .code = "", .text = "", .failures = 1};
+    struct backoff backoff;
+    w->watch_failures = r == 0 ? 0 : w->watch_failures + 1;
+    cause.failures = w->watch_failures;
+    backoff_decide(&cause, random_u32(), &backoff);
+    w->watch_again_ms = r == 0 ? 0 : clock_mono_ms() + backoff.wait_ms;
+}
+
+void watch_assign(struct account *a)
+{
+    bool notify, idle, poke = false;
+    can_watch(a, &notify, &idle);
+    unsigned taken = a->taken;
+    unsigned n = idle && !notify && taken > FIRST_SPARE ? taken - FIRST_SPARE : 0;
+    pthread_mutex_lock(&a->mutex);
+    in_use_assign(&a->in_use, a->inbox_ino, clock_mono_ms(), a->watches, n);
+    pthread_mutex_unlock(&a->mutex);
+    for (unsigned i = 0; i + FIRST_SPARE < a->n_workers; i++) {
+        struct worker *w = &a->workers[i + FIRST_SPARE];
+        uint64_t ino = i < n ? a->watches[i].ino : 0;
+        if (w->watch_ino != ino) {
+            w->watch_ino = ino;
+            int r = eventfd_write(w->wake_fd, 1);
+            (void)r; /* a full counter is readable, too */
+        }
+        poke |= ino && w->idle && w->state != CONNECTION_IDLING; /* it waits for jobs */
+    }
+    if (poke)
+        queue_poke(a->queue);
 }

@@ -13,156 +13,23 @@
 #include <errno.h>
 #include <string.h>
 
+#include "backoff.h"
+#include "connect.h"
 #include "fetch.h"
+#include "keeper.h"
 #include "log.h"
 #include "refresh.h"
 #include "sync.h"
 #include "watch.h"
 
 #define IDLE_CLOSE_MS  (60 * 1000) /* spare connections are closed after this */
-#define RETIRE_MS      (60 * 1000)
-#define REFUSED_MS     (15 * 60 * 1000) /* a refused login is not hammered */
-#define CHECKPOINT_MS  1000
-#define PIPELINE_BYTES (4 << 20) /* bodies in one pipeline, about */
+#define PIPELINE_BYTES (4 << 20)   /* bodies in one pipeline, about */
 
-/* ---- connection */
-
-static enum imap_tls tls_mode(enum settings_tls tls)
+void worker_set_state(struct worker *w, enum connection_state state)
 {
-    static const enum imap_tls modes[] = {[SETTINGS_TLS_IMPLICIT] = IMAP_TLS_IMPLICIT,
-                                          [SETTINGS_TLS_STARTTLS] = IMAP_TLS_STARTTLS,
-                                          [SETTINGS_TLS_NONE] = IMAP_TLS_NONE};
-    return modes[tls];
-}
-
-/* A command's output is asked for anew at each login: an access token may have expired. */
-static int fresh_secret(struct account *a, struct errtext *err)
-{
-    struct secret *fresh;
-    pthread_mutex_lock(&a->mutex);
-    const struct secret *previous = a->secret;
-    bool first = a->logins == 0;
-    pthread_mutex_unlock(&a->mutex);
-    if (first)
-        return 0;
-    int r = secret_get(a->settings, false, previous, &fresh, err);
-    if (r < 0)
-        return r;
-    pthread_mutex_lock(&a->mutex);
-    secret_free(a->secret);
-    a->secret = fresh;
-    pthread_mutex_unlock(&a->mutex);
-    return 0;
-}
-
-int worker_connect(struct worker *w, struct errtext *err)
-{
-    struct account *a = w->account;
-    const struct settings *s = a->settings;
-    /* Logins of one account are made one after another: servers count them per minute, and the
-     * secret can be replaced safely. */
-    static pthread_mutex_t login_mutex = PTHREAD_MUTEX_INITIALIZER;
-    pthread_mutex_lock(&login_mutex);
-    /* Another worker may have failed while this one waited: one attempt is enough. */
-    int r = account_may_connect(a) < 0 ? -EALREADY : fresh_secret(a, err);
-    if (r == 0) {
-        struct imap_settings settings = {
-            .host = s->host,
-            .port = s->port,
-            .tls = tls_mode(s->tls),
-            .cafile = s->cafile,
-            .user = s->user,
-            .secret = secret_text(a->secret),
-            .auth = s->auth,
-            .timeout_ms = s->timeout_s * 1000,
-            .interrupt_fd = a->interrupt_fd,
-        };
-        r = imap_connect(&settings, &w->im, err);
-    }
-    pthread_mutex_unlock(&login_mutex);
-    if (r < 0)
-        return r;
-    w->published = (struct imap_counters){0};
-    w->selected = 0;
-    w->notify_set = false;
-    w->connected = true;
-    account_set_online(a, w->im);
-    /* Its answer is waited for when it matters: it travels with the first command. */
-    const uint32_t need = IMAP_CAP_QRESYNC | IMAP_CAP_ENABLE;
-    w->enable_sent =
-        (imap_caps(w->im) & need) == need && imap_send_enable(w->im, true, &w->enable) == 0;
-    return 0;
-}
-
-void worker_publish(struct worker *w)
-{
-    struct imap_counters now;
-    if (!w->im)
-        return;
-    imap_counters(w->im, &now);
-    pthread_mutex_lock(&w->account->mutex);
-    w->account->bytes_up += now.bytes_up - w->published.bytes_up;
-    w->account->bytes_down += now.bytes_down - w->published.bytes_down;
-    w->account->commands += now.commands - w->published.commands;
-    pthread_mutex_unlock(&w->account->mutex);
-    w->published = now;
-}
-
-void worker_disconnect(struct worker *w)
-{
-    worker_publish(w);
-    imap_free(w->im);
-    w->im = NULL;
-    w->connected = false;
-    w->selected = 0;
-}
-
-static unsigned count_connected(const struct account *a)
-{
-    unsigned n = 0;
-    for (unsigned i = 0; i < a->n_workers; i++)
-        n += a->workers[i].connected;
-    return n;
-}
-
-/* A connection, old or new.  -EBUSY: the server takes no more, others of ours are connected: this
- * worker rests. */
-static int have_connection(struct worker *w, bool *ret_fresh)
-{
-    struct errtext err = {""};
-    *ret_fresh = false;
-    if (w->im && imap_error(w->im) == 0)
-        return 0;
-    worker_disconnect(w);
-    if (w->retired_until_ms > clock_mono_ms() && count_connected(w->account) > 0)
-        return -EBUSY;
-    int r = account_may_connect(w->account);
-    if (r < 0)
-        return r;
-    r = worker_connect(w, &err);
-    if (r == 0) {
-        *ret_fresh = true;
-        return 0;
-    }
-    if (r == -EALREADY) {
-        r = account_may_connect(w->account);
-        return r < 0 ? r : -EBUSY;
-    }
-    if (r != -ECANCELED && count_connected(w->account) > 0) {
-        log_warn("%s; going on with %u connections for a while", err.text,
-                 count_connected(w->account));
-        w->retired_until_ms = clock_mono_ms() + (r == -EKEYEXPIRED ? REFUSED_MS : RETIRE_MS);
-        return -EBUSY;
-    }
-    account_set_offline(w->account, r, &err);
-    return account_status(r);
-}
-
-int worker_have_connection(struct worker *w)
-{
-    bool fresh;
-    int r = have_connection(w, &fresh);
-    return r == -EBUSY ? -EAGAIN : r;
+    if (w->state != state)
+        w->state_since_ns = clock_wall_ns();
+    w->state = state;
 }
 
 /* ---- jobs.  Each returns 0, -errno for the waiters, or a connection error (imap_error tells). */
@@ -185,6 +52,7 @@ static int run_listing(struct worker *w, const struct job *job)
         (void)enabled; /* refused: imap_enabled says so */
     }
     r = sync_folder(&sync, &folder, selected, &err);
+    watch_listed(w, folder.ino, r);
     if (r == 0)
         w->selected = folder.ino;
     else if (imap_error(w->im) == 0)
@@ -201,6 +69,11 @@ static int run_refresh(struct worker *w)
     if (r < 0 && imap_error(w->im) == 0)
         log_warn("%s: the folder list could not be read: %s", w->account->settings->host,
                  err.text[0] ? err.text : strerror(-r));
+    if (r == 0) {
+        pthread_mutex_lock(&w->account->mutex);
+        w->account->refreshed = true;
+        pthread_mutex_unlock(&w->account->mutex);
+    }
     return r;
 }
 
@@ -278,7 +151,7 @@ static int run_single_body(struct worker *w, const struct job *job, struct fetch
 {
     for (int attempt = 0;; attempt++) {
         bool fresh;
-        int r = have_connection(w, &fresh);
+        int r = worker_have_connection(w, &fresh);
         if (r == -EBUSY)
             r = -EAGAIN;
         if (r == 0)
@@ -297,7 +170,7 @@ static void run_body_jobs(struct worker *w, const struct job *jobs, int n)
     bool fresh;
     for (int i = 0; i < n; i++)
         items[i].ino = jobs[i].ino;
-    int r = have_connection(w, &fresh);
+    int r = worker_have_connection(w, &fresh);
     if (r == -EBUSY) {
         for (int i = n - 1; i >= 0; i--)
             queue_return(w->account->queue, &jobs[i]);
@@ -320,7 +193,7 @@ static void run_other_job(struct worker *w, const struct job *job)
 {
     for (int attempt = 0;; attempt++) {
         bool fresh;
-        int r = have_connection(w, &fresh);
+        int r = worker_have_connection(w, &fresh);
         if (r == -EBUSY) {
             queue_return(w->account->queue, job);
             return;
@@ -332,7 +205,10 @@ static void run_other_job(struct worker *w, const struct job *job)
             continue;
         if (broke && r != -ECANCELED)
             log_warn("%s", imap_errmsg(w->im));
+        if (r == 0)
+            account_worked(w->account);
         queue_finish(w->account->queue, job, account_status(r));
+        account_note_recovery(w->account);
         return;
     }
 }
@@ -350,8 +226,8 @@ static int fitness(const struct worker *w, const struct job *job)
 /* One worker that takes any job is kept free of listings. */
 static unsigned listings_max(const struct account *a)
 {
-    unsigned n = 0;
-    for (unsigned i = 0; i < a->n_workers; i++)
+    unsigned n = 0, taken = a->taken;
+    for (unsigned i = 0; i < taken && i < a->n_workers; i++)
         n += !watch_is_listener(&a->workers[i]);
     return n > 1 ? n - 1 : 1;
 }
@@ -361,19 +237,15 @@ static bool may_take(void *ctx, const struct job *job, const unsigned running[JO
 {
     struct worker *w = ctx;
     struct account *a = w->account;
-    int64_t now = clock_mono_ms();
-    if (w->retired_until_ms > now && count_connected(a) > 0)
-        return false;
-    if (!watch_may_take(w, job))
+    if (!connect_may(w) || !watch_may_take(w, job))
         return false;
     bool own = job->kind == JOB_LISTING && watch_folder(w) == job->ino;
-    if (!own && job->kind != JOB_BODY && a->n_workers > 1 &&
+    if (!own && job->kind != JOB_BODY && a->taken > 1 &&
         running[JOB_LISTING] + running[JOB_REFRESH] >= listings_max(a))
         return false;
     for (unsigned i = 0; i < a->n_workers; i++) {
         const struct worker *other = &a->workers[i];
-        if (other == w || !other->idle || other->retired_until_ms > now ||
-            !watch_may_take(other, job))
+        if (other == w || !other->idle || !connect_may(other) || !watch_may_take(other, job))
             continue;
         int better = fitness(other, job) - fitness(w, job);
         if (better > 0 || (better == 0 && other->index < w->index))
@@ -381,6 +253,32 @@ static bool may_take(void *ctx, const struct job *job, const unsigned running[JO
     }
     w->idle = false;
     return true;
+}
+
+/* Nothing to do for a worker that does not watch. */
+static void rest(struct worker *w)
+{
+    bool spare = w->index > 0 && clock_mono_ms() - w->worked_ms >= IDLE_CLOSE_MS;
+    if (w->im && (spare || connect_is_retired(w))) {
+        worker_disconnect(w);
+    } else if (w->im && w->check) {
+        bool fresh;
+        int r = worker_have_connection(w, &fresh);
+        (void)r; /* it has said why; the next job finds out, too */
+        worker_publish(w);
+    }
+}
+
+static void run_jobs(struct worker *w, const struct job *jobs, int n)
+{
+    worker_set_state(w, CONNECTION_BUSY);
+    if (jobs[0].kind == JOB_BODY)
+        run_body_jobs(w, jobs, n);
+    else
+        run_other_job(w, &jobs[0]);
+    worker_publish(w);
+    w->worked_ms = clock_mono_ms();
+    worker_set_state(w, w->im ? CONNECTION_READY : CONNECTION_CLOSED);
 }
 
 static void *worker_main(void *arg)
@@ -402,51 +300,12 @@ static void *worker_main(void *arg)
             continue;
         }
         w->idle = false;
-        if (n == 0) {
-            if (w->im && w->index > 0)
-                worker_disconnect(w);
-            continue;
-        }
-        if (jobs[0].kind == JOB_BODY)
-            run_body_jobs(w, jobs, n);
+        if (n == 0)
+            rest(w);
         else
-            run_other_job(w, &jobs[0]);
-        worker_publish(w);
+            run_jobs(w, jobs, n);
     }
     worker_disconnect(w);
-    return NULL;
-}
-
-/* ---- the keeper: polls, tries to connect again, moves the WAL */
-
-static void add_refresh(struct account *a)
-{
-    struct job job = {.kind = JOB_REFRESH};
-    int r = queue_add(a->queue, &job, NULL);
-    (void)r; /* only on shutdown or without memory: the next turn comes */
-}
-
-static void *keeper_main(void *arg)
-{
-    struct account *a = arg;
-    pthread_mutex_lock(&a->mutex);
-    while (!a->stopping) {
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += CHECKPOINT_MS / 1000;
-        pthread_cond_timedwait(&a->wake_keeper, &a->mutex, &until);
-        int64_t now = clock_mono_ms();
-        bool due =
-            a->state == ACCOUNT_ONLINE ? now >= a->next_refresh_ms : now >= a->next_attempt_ms;
-        if (due && !a->stopping)
-            a->next_refresh_ms = now + (int64_t)a->settings->poll_s * 1000;
-        pthread_mutex_unlock(&a->mutex);
-        if (due)
-            add_refresh(a);
-        store_checkpoint(a->store);
-        pthread_mutex_lock(&a->mutex);
-    }
-    pthread_mutex_unlock(&a->mutex);
     return NULL;
 }
 
