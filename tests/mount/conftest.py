@@ -31,6 +31,8 @@ HANG = 180          # seconds for one test, 1,800 for a long one
 def pytest_addoption(parser):
     parser.addoption('--mailmount', default=str(ROOT / 'build/src/mailmount'), metavar='PATH')
     parser.addoption('--long', action='store_true', help='also the tests that take minutes')
+    parser.addoption('--seed', type=int, default=1, metavar='N',
+                     help='of the tests that make random changes; they print it')
     parser.addoption('--allow-skip', action='store_true',
                      help='a missing server or tool skips its tests, else they fail')
 
@@ -75,6 +77,13 @@ def binary(request):
 @pytest.fixture(scope='session')
 def sanitized(binary):
     return mounting.is_sanitized(binary)
+
+
+@pytest.fixture
+def seed(request):
+    number = request.config.getoption('--seed')
+    print(f'--seed {number}')
+    return number
 
 
 @pytest.fixture(scope='session')
