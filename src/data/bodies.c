@@ -37,8 +37,13 @@ static int add_segment(struct bodies *bodies, const struct segment_row *row, uin
     CLEANUP_FREE struct segment *segment = calloc(1, sizeof(*segment));
     if (!segment)
         return -ENOMEM;
-    *segment = (struct segment){
-        .id = row->id, .end = size, .live = row->live, .used = row->used, .fd = -1, .seat = -1};
+    *segment = (struct segment){.id = row->id,
+                                .end = size,
+                                .live = row->live,
+                                .used = row->used,
+                                .pinned = -1,
+                                .fd = -1,
+                                .seat = -1};
     int r = segment_add(bodies, segment);
     if (r == 0)
         segment = NULL;
@@ -89,14 +94,6 @@ static int remove_strangers(struct bodies *bodies)
     return 0;
 }
 
-/* The newest segment is filled up, so that many short runs do not leave many small files. */
-static void resume(struct bodies *bodies)
-{
-    struct segment *last = bodies->n ? bodies->table[bodies->n - 1] : NULL;
-    if (last && last->end + BODY_SMALL_MAX < bodies->segment_max)
-        bodies->current = last;
-}
-
 /* ---- open and close */
 
 static int open_dir(struct bodies *bodies, const char *cache_dir, uint64_t cache_size)
@@ -130,7 +127,7 @@ static int open_dir(struct bodies *bodies, const char *cache_dir, uint64_t cache
 
 static void bodies_free(struct bodies *bodies)
 {
-    bodies->current = NULL;
+    bodies->current[0] = bodies->current[1] = NULL;
     while (bodies->n > 0)
         segment_detach(bodies, bodies->table[bodies->n - 1]);
     if (bodies->dir_fd >= 0)
@@ -162,11 +159,13 @@ int bodies_open(struct store *store, const char *cache_dir, uint64_t cache_size,
         r = load_segments(bodies);
     if (r == 0)
         r = remove_strangers(bodies);
+    if (r == 0)
+        r = store_has_pins(store, &bodies->any_pins);
     if (r < 0)
         return err_set(err, -r, "cannot use %s/bodies: %s", cache_dir, strerror(-r));
-    resume(bodies);
+    segments_resume(bodies);
     store_set_body_gone(store, bodies_gone, bodies);
-    segments_evict(bodies, bodies->limit, NULL);
+    segments_evict(bodies, bodies->limit, NULL, true);
     *ret = steal(&bodies);
     return 0;
 }
@@ -197,13 +196,18 @@ void bodies_close(struct bodies *bodies)
 
 bool body_exists(struct bodies *bodies, uint64_t ino)
 {
-    struct body_row row = {0};
-    if (store_body_get(bodies->store, ino, &row) < 0)
-        return false;
-    pthread_mutex_lock(&bodies->mutex);
-    bool exists = segment_find(bodies, row.segment) != NULL;
-    pthread_mutex_unlock(&bodies->mutex);
-    return exists;
+    uint64_t before = 0;
+    for (;;) { /* it may move between the two looks */
+        struct body_row row = {0};
+        if (store_body_get(bodies->store, ino, &row) < 0 || row.segment == before)
+            return false;
+        pthread_mutex_lock(&bodies->mutex);
+        bool exists = segment_find(bodies, row.segment) != NULL;
+        pthread_mutex_unlock(&bodies->mutex);
+        if (exists)
+            return true;
+        before = row.segment;
+    }
 }
 
 int body_drop(struct bodies *bodies, uint64_t ino)

@@ -5,7 +5,8 @@
  * record with a header (magic, inode, length, CRC-32 of the bytes); the index is a table of
  * cache.db.  A message above 1 MB is a segment of its own (NNNNNNNN.seg too), written to a
  * temporary name, synced and renamed.  Eviction removes whole segments, the longest unused first,
- * until the total is below cache_size; an open body keeps its file readable.  The index row is
+ * until the total is below cache_size; it never touches pinned or open bodies (evict.c).  An open
+ * body keeps its file readable, also when its message goes.  The index row is
  * written only after the record is complete; what a crash leaves behind a row is never read, and
  * a record is checked against inode, length and CRC when a small body is opened (-EIO never
  * reaches the caller: a bad record is dropped and the body is "not here").
@@ -17,7 +18,8 @@
  * again.
  *
  * Measured, Release, 10,000 x 5 KB: write with its index row 14 us each (with a transaction of
- * its own 30), open, check, read and close 5 us, eviction 4 us.
+ * its own 30), open, check, read and close 5 us, eviction 4 us; of pinned ones, counting 1 us,
+ * carrying over 27 us.
  *
  * Errors: -ENOENT not here; -ENOSPC; -ENOMEM; -EIO.  Any thread; a writer or handle belongs to
  * one thread at a time.
@@ -47,6 +49,9 @@ MUST_USE int body_finish(struct body_writer *w);
 /* Replaces a body already there.  -ENOENT: the message is gone.  The writer is still to be freed.
  * The size in the message's row is the caller's to set (store_set_size). */
 MUST_USE int body_commit(struct body_writer *w, uint64_t ino);
+/* It is for a pinned message: it is put among its like, where eviction need not copy it.  Before
+ * body_finish; a hint, which alone pins nothing. */
+void body_writer_pin(struct body_writer *w);
 void body_writer_free(struct body_writer *w);
 void body_writer_freep(struct body_writer **w);
 
@@ -63,6 +68,17 @@ void body_close(struct body *body);
 
 bool body_exists(struct bodies *bodies, uint64_t ino);
 MUST_USE int body_drop(struct bodies *bodies, uint64_t ino);
+/* ---- pins: which messages are pinned is the store's to know (store_set_pins) */
+
+/* To be called after store_set_pins has changed them. */
+void bodies_pins_changed(struct bodies *bodies);
+/* Bytes on disk of pinned bodies, and how many there may be: cache_size less what eviction needs to
+ * move in.  More than that is not evicted either, but whoever fetches pinned bodies stops there.
+ * May read the index of all bodies. */
+void bodies_pinned(struct bodies *bodies, uint64_t *ret_bytes, uint64_t *ret_limit);
+/* cache_size as it is in force. */
+uint64_t bodies_limit(const struct bodies *bodies);
+
 /* Bytes on disk, and bodies indexed. */
 void bodies_stat(struct bodies *bodies, uint64_t *ret_bytes, uint64_t *ret_count);
 

@@ -108,7 +108,46 @@ int store_body_put(struct store *s, const struct body_row *row, uint64_t *ret_re
     return known ? 0 : -ENOENT;
 }
 
+int store_body_move(struct store *s, const struct body_row *from, const struct body_row *to)
+{
+    CLEANUP_WRITE struct store *tx = NULL;
+    int r = store_join(s, &tx);
+    if (r == 0)
+        r = store_run(s, STMT_BODY_MOVE, "uuuuu", from->ino, from->segment, from->offset,
+                      to->segment, to->offset);
+    if (r < 0)
+        return r;
+    bool moved = sqlite3_changes(s->db) > 0;
+    if (moved) {
+        r = store_run(s, STMT_SEGMENT_LESS, "u", from->segment);
+        if (r == 0)
+            r = store_run(s, STMT_SEGMENT_ADD, "ui", to->segment, clock_wall_ns() / 1000000000);
+        if (r < 0)
+            return r;
+    }
+    store_leave(&tx);
+    return moved ? 0 : -ENOENT;
+}
+
 /* ---- segments */
+
+int store_bodies_of_segment(struct store *s, uint64_t segment, uint64_t after,
+                            struct body_place *places, size_t max)
+{
+    size_t n = 0;
+    CLEANUP_READ struct store *held = store_lock(s);
+    CLEANUP_STMT sqlite3_stmt *st = store_stmt(held, STMT_BODY_OF_SEGMENT);
+    int r = stmt_bind(s, st, "uuu", segment, after, (uint64_t)max);
+    while (r >= 0 && n < max && (r = stmt_step(s, st)) > 0) {
+        places[n++] = (struct body_place){.row = {.ino = column_u64(st, 0),
+                                                  .segment = segment,
+                                                  .offset = column_u64(st, 1),
+                                                  .length = column_u64(st, 2),
+                                                  .crc = column_u32(st, 3)},
+                                          .pinned = sqlite3_column_int(st, 4) != 0};
+    }
+    return r < 0 ? r : (int)n;
+}
 
 /* Up to STORE_BATCH_MAX rows; returns their number. */
 static int inodes_in_segment(struct store *s, uint64_t segment, uint64_t *inos)

@@ -71,13 +71,32 @@ static void drop_bad(struct bodies *bodies, const struct body_row *row)
         bodies_gone(bodies, segment);
 }
 
+/* Where a body is, with a reference on its segment.  It may move between the two looks. */
+static int locate(struct bodies *bodies, uint64_t ino, struct body_row *ret_row,
+                  struct segment **ret_segment)
+{
+    struct body_row before = {0};
+    for (;;) {
+        struct body_row row = {0};
+        int r = store_body_get(bodies->store, ino, &row);
+        if (r == 0 && row.segment == before.segment && row.offset == before.offset)
+            r = -ENOENT;
+        if (r < 0)
+            return r;
+        r = find_segment(bodies, row.segment, ret_segment);
+        if (r == 0)
+            *ret_row = row;
+        if (r != -ENOENT)
+            return r;
+        before = row;
+    }
+}
+
 int body_open(struct bodies *bodies, uint64_t ino, struct body **ret)
 {
     struct body_row row = {0};
     struct segment *segment = NULL;
-    int r = store_body_get(bodies->store, ino, &row);
-    if (r == 0)
-        r = find_segment(bodies, row.segment, &segment);
+    int r = locate(bodies, ino, &row, &segment);
     if (r < 0)
         return r;
     if (!record_is_good(segment->fd, &row)) {

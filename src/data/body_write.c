@@ -25,6 +25,7 @@ struct body_writer {
     struct segment
         *segment;    /* a reference and a place among its writers; a small body: once WRITTEN */
     uint64_t offset; /* of the record */
+    bool pinned;     /* goes among its like */
     int memory_fd;   /* the disk is full: the bytes are here, without a header; else -1 */
 };
 
@@ -78,6 +79,7 @@ static int segment_create(struct bodies *bodies, const char *suffix, struct segm
     segment->seat = -1;
     segment->gone = true;
     segment->used = clock_wall_ns() / 1000000000;
+    segment->pinned = 0;
     segment_name(segment->id, suffix, name);
     int fd = open_new(bodies, name);
     if (fd == -ENOENT && remake_dir(bodies) == 0)
@@ -164,6 +166,11 @@ int body_writer_new(struct bodies *bodies, uint64_t size, struct body_writer **r
     return 0;
 }
 
+void body_writer_pin(struct body_writer *w)
+{
+    w->pinned = true;
+}
+
 int body_write(struct body_writer *w, const void *data, size_t n)
 {
     if (w->state != WRITING || n > w->size - w->got)
@@ -191,9 +198,9 @@ int body_write(struct body_writer *w, const void *data, size_t n)
 /* ---- the whole record */
 
 /* A reference on the current segment if it has room for n bytes, else on a new one. */
-static int take_current(struct bodies *bodies, uint64_t n, struct segment **ret)
+static int take_current(struct bodies *bodies, bool pinned, uint64_t n, struct segment **ret)
 {
-    struct segment *segment = bodies->current;
+    struct segment *segment = bodies->current[pinned];
     if (segment && segment->end + n <= bodies->segment_max && segment_ref(bodies, segment) == 0) {
         *ret = segment;
         return 0;
@@ -208,7 +215,7 @@ static int take_current(struct bodies *bodies, uint64_t n, struct segment **ret)
         segment_unref(bodies, segment);
         return r;
     }
-    bodies->current = segment;
+    bodies->current[pinned] = segment;
     *ret = segment;
     return 0;
 }
@@ -219,7 +226,7 @@ static int reserve(struct body_writer *w, uint64_t n)
     struct bodies *bodies = w->bodies;
     struct segment *segment = NULL;
     pthread_mutex_lock(&bodies->mutex);
-    int r = take_current(bodies, n, &segment);
+    int r = take_current(bodies, w->pinned, n, &segment);
     if (r == 0) {
         segment->writers++;
         w->segment = segment;
@@ -305,15 +312,20 @@ static int publish(struct body_writer *w)
 
 static void count(struct body_writer *w, bool add)
 {
+    struct segment *segment = w->segment;
     pthread_mutex_lock(&w->bodies->mutex);
     if (add) {
-        w->segment->live++;
+        segment->live++;
         w->bodies->count++;
     } else {
-        w->segment->live--;
+        segment->live--;
         w->bodies->count--;
     }
-    w->segment->used = clock_wall_ns() / 1000000000;
+    if (add && w->pinned && segment->pinned >= 0)
+        segment->pinned += (int64_t)(RECORD_SIZE + w->size);
+    else if (w->bodies->any_pins) /* this one may be pinned as well */
+        segment->pinned = -1;
+    segment->used = clock_wall_ns() / 1000000000;
     pthread_mutex_unlock(&w->bodies->mutex);
 }
 
@@ -327,23 +339,27 @@ static void unpublish(struct body_writer *w)
     segment_erase(w->bodies, id);
 }
 
-static int put(struct body_writer *w, uint64_t ino, uint64_t *ret_replaced)
+/* from NULL: a new body, or one that replaces another. */
+static int put(struct body_writer *w, uint64_t ino, const struct body_row *from,
+               uint64_t *ret_replaced)
 {
     struct body_row row = {.ino = ino,
                            .segment = w->segment->id,
                            .offset = w->offset,
                            .length = w->size,
                            .crc = w->crc};
+    if (from)
+        return store_body_move(w->bodies->store, from, &row);
     int r = store_body_put(w->bodies->store, &row, ret_replaced);
     if (r == -ENOSPC && segments_make_room(w->bodies, 1))
         r = store_body_put(w->bodies->store, &row, ret_replaced);
     return r;
 }
 
-int body_commit(struct body_writer *w, uint64_t ino)
+static int commit(struct body_writer *w, uint64_t ino, const struct body_row *from,
+                  uint64_t *ret_replaced)
 {
     uint64_t little = htole64(ino);
-    uint64_t replaced = 0;
     if (w->memory_fd >= 0)
         return -ENOSPC;
     if (w->state != WRITTEN)
@@ -360,7 +376,7 @@ int body_commit(struct body_writer *w, uint64_t ino)
     }
     /* Counted before the row can be seen, and so deleted, by others. */
     count(w, true);
-    r = put(w, ino, &replaced);
+    r = put(w, ino, from, ret_replaced);
     if (r < 0) {
         count(w, false);
         if (!is_small(w)) {
@@ -369,15 +385,34 @@ int body_commit(struct body_writer *w, uint64_t ino)
         }
         return r;
     }
-    struct segment *segment = w->segment;
     pthread_mutex_lock(&w->bodies->mutex);
-    segment->writers--;
+    w->segment->writers--;
     w->state = COMMITTED;
     pthread_mutex_unlock(&w->bodies->mutex);
+    return 0;
+}
+
+int body_commit(struct body_writer *w, uint64_t ino)
+{
+    uint64_t replaced = 0;
+    int r = commit(w, ino, NULL, &replaced);
+    if (r < 0)
+        return r;
     if (replaced)
         bodies_gone(w->bodies, replaced);
-    segments_evict(w->bodies, w->bodies->limit, segment);
+    segments_evict(w->bodies, w->bodies->limit, w->segment, true);
     return 0;
+}
+
+int body_commit_copy(struct body_writer *w, const struct body_row *from)
+{
+    uint64_t unused = 0;
+    return commit(w, from->ino, from, &unused);
+}
+
+uint32_t body_writer_crc(const struct body_writer *w)
+{
+    return w->crc;
 }
 
 /* ---- the end */

@@ -87,6 +87,11 @@ struct segment *segment_find(struct bodies *bodies, uint64_t id)
     return at < bodies->n && bodies->table[at]->id == id ? bodies->table[at] : NULL;
 }
 
+bool segment_is_current(const struct bodies *bodies, const struct segment *segment)
+{
+    return segment == bodies->current[0] || segment == bodies->current[1];
+}
+
 static void close_fd(struct bodies *bodies, struct segment *segment)
 {
     if (segment->fd >= 0)
@@ -104,8 +109,9 @@ void segment_detach(struct bodies *bodies, struct segment *segment)
     memmove(&bodies->table[at], &bodies->table[at + 1], (bodies->n - at) * sizeof(segment));
     bodies->bytes -= segment->end;
     bodies->count -= segment->live;
-    if (bodies->current == segment)
-        bodies->current = NULL;
+    for (int i = 0; i < 2; i++)
+        if (bodies->current[i] == segment)
+            bodies->current[i] = NULL;
     segment->gone = true;
     if (segment->refs == 0) {
         close_fd(bodies, segment);
@@ -172,49 +178,6 @@ void segment_erase(struct bodies *bodies, uint64_t id)
     (void)!store_segment_forget(bodies->store, id);
 }
 
-/* The segment that goes next; NULL: none may. */
-static struct segment *choose_victim(struct bodies *bodies, const struct segment *keep)
-{
-    struct segment *victim = NULL;
-    for (size_t i = 0; i < bodies->n; i++) {
-        struct segment *segment = bodies->table[i];
-        if (segment == keep || segment == bodies->current || segment->writers > 0)
-            continue;
-        if (!victim || segment->used < victim->used)
-            victim = segment;
-    }
-    if (!victim && bodies->current && bodies->current != keep && bodies->current->writers == 0)
-        victim = bodies->current;
-    return victim;
-}
-
-bool segments_evict(struct bodies *bodies, uint64_t target, const struct segment *keep)
-{
-    bool any = false;
-    for (;;) {
-        uint64_t id = 0;
-        pthread_mutex_lock(&bodies->mutex);
-        struct segment *victim = bodies->bytes > target ? choose_victim(bodies, keep) : NULL;
-        if (victim) {
-            id = victim->id;
-            segment_detach(bodies, victim);
-        }
-        pthread_mutex_unlock(&bodies->mutex);
-        if (!id)
-            return any;
-        segment_erase(bodies, id);
-        any = true;
-    }
-}
-
-bool segments_make_room(struct bodies *bodies, uint64_t need)
-{
-    pthread_mutex_lock(&bodies->mutex);
-    uint64_t bytes = bodies->bytes;
-    pthread_mutex_unlock(&bodies->mutex);
-    return segments_evict(bodies, bytes > need ? bytes - need : 0, NULL);
-}
-
 void bodies_gone(void *ctx, uint64_t id)
 {
     struct bodies *bodies = ctx;
@@ -225,7 +188,8 @@ void bodies_gone(void *ctx, uint64_t id)
     if (segment && segment->live > 0) {
         segment->live--;
         bodies->count--;
-        empty = segment->live == 0 && segment->writers == 0 && segment != bodies->current;
+        segment->pinned = -1;
+        empty = segment->live == 0 && segment->writers == 0 && !segment_is_current(bodies, segment);
         if (empty)
             segment_detach(bodies, segment);
     }

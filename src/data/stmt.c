@@ -11,6 +11,8 @@
  * folder.purge: 1 when its messages belong to another mailbox and are to go, 2 when the folder
  * itself goes; then it has no path, no name and no parent, so nothing finds it but its purge.
  * folder.messages and folder.cached are counts, kept in the transactions that change them.
+ * pin.id is a folder's inode (its messages from `since` on) or a message's own; the table is small,
+ * and replaced as a whole.
  */
 #include "store_db.h"
 
@@ -44,7 +46,8 @@ const char store_schema[] =
     "  length INTEGER NOT NULL, crc INTEGER NOT NULL);"
     "CREATE INDEX body_segment ON body(segment);"
     "CREATE TABLE segment("
-    "  id INTEGER PRIMARY KEY, live INTEGER NOT NULL, used INTEGER NOT NULL);";
+    "  id INTEGER PRIMARY KEY, live INTEGER NOT NULL, used INTEGER NOT NULL);"
+    "CREATE TABLE pin(id INTEGER PRIMARY KEY, since INTEGER NOT NULL);";
 
 #define FOLDER_SELECT                                                                              \
     "SELECT id, parent, name, path, raw, delimiter, attrs, listed, uidvalidity, uidnext, present," \
@@ -52,6 +55,15 @@ const char store_schema[] =
 #define MESSAGE_SELECT                                                                             \
     "SELECT id, folder, uid, flags, size, exact, internaldate, zone, date, ctime, name"            \
     " FROM message "
+
+/* Whether a message m is pinned, by itself or with its folder. */
+#define PINNED(id)                                                                                 \
+    "(EXISTS(SELECT 1 FROM pin p WHERE p.id = m.folder AND m.internaldate >= p.since)"             \
+    " OR EXISTS(SELECT 1 FROM pin p WHERE p.id = " id "))"
+
+#define PINNED_PLAN                                                                                \
+    " CORRELATED SCALAR SUBQUERY 1; SEARCH p USING INTEGER PRIMARY KEY (rowid=?);"                 \
+    " CORRELATED SCALAR SUBQUERY 2; SEARCH p USING INTEGER PRIMARY KEY (rowid=?)"
 
 const struct stmt_def store_stmt_defs[STMT_COUNT] = {
     [STMT_BEGIN] = {"begin", "BEGIN IMMEDIATE", ""},
@@ -225,6 +237,17 @@ const struct stmt_def store_stmt_defs[STMT_COUNT] = {
                               "SELECT id FROM body INDEXED BY body_segment WHERE segment = ?1"
                               " LIMIT ?2",
                               "SEARCH body USING COVERING INDEX body_segment (segment=?)"},
+    [STMT_BODY_OF_SEGMENT] =
+        {"body_of_segment",
+         "SELECT b.id, b.offset, b.length, b.crc, " PINNED(
+             "b.id") " FROM body b INDEXED BY body_segment JOIN message m ON m.id = b.id"
+                     " WHERE b.segment = ?1 AND b.id > ?2 ORDER BY b.id LIMIT ?3",
+         "SEARCH b USING INDEX body_segment (segment=? AND rowid>?);"
+         " SEARCH m USING INTEGER PRIMARY KEY (rowid=?);" PINNED_PLAN},
+    [STMT_BODY_MOVE] = {"body_move",
+                        "UPDATE body SET segment = ?4, offset = ?5"
+                        " WHERE id = ?1 AND segment = ?2 AND offset = ?3",
+                        "SEARCH body USING INTEGER PRIMARY KEY (rowid=?)"},
     /* A row for 32 MB or for one large message; read once, at start. */
     [STMT_SEGMENT_ALL] = {"segment_all", "SELECT id, live, used FROM segment ORDER BY id",
                           "SCAN segment"},
@@ -238,4 +261,21 @@ const struct stmt_def store_stmt_defs[STMT_COUNT] = {
                            "SEARCH segment USING INTEGER PRIMARY KEY (rowid=?)"},
     [STMT_SEGMENT_DELETE] = {"segment_delete", "DELETE FROM segment WHERE id = ?1",
                              "SEARCH segment USING INTEGER PRIMARY KEY (rowid=?)"},
+
+    /* Small, and compared as a whole. */
+    [STMT_PIN_ALL] = {"pin_all", "SELECT id, since FROM pin ORDER BY id", "SCAN pin"},
+    [STMT_PIN_CLEAR] = {"pin_clear", "DELETE FROM pin", ""},
+    [STMT_PIN_ADD] = {"pin_add",
+                      "INSERT INTO pin VALUES(?1, ?2)"
+                      " ON CONFLICT(id) DO UPDATE SET since = min(since, excluded.since)",
+                      ""},
+    [STMT_PINNED_READ] = {"pinned_read",
+                          "SELECT m.id, m.size, " PINNED(
+                              "m.id") ","
+                                      " EXISTS(SELECT 1 FROM body b WHERE b.id = m.id)"
+                                      " FROM message m INDEXED BY message_folder"
+                                      " WHERE m.folder = ?1 AND m.id > ?2 ORDER BY m.id LIMIT ?3",
+                          "SEARCH m USING INDEX message_folder (folder=? AND rowid>?);" PINNED_PLAN
+                          "; CORRELATED SCALAR SUBQUERY 3;"
+                          " SEARCH b USING INTEGER PRIMARY KEY (rowid=?)"},
 };

@@ -182,4 +182,27 @@ MUST_USE int store_read_messages(struct store *store, uint64_t folder, uint64_t 
 MUST_USE int store_message_keywords(struct store *store, uint64_t ino, struct str *out);
 MUST_USE int store_message_id(struct store *store, uint64_t ino, struct str *out);
 
+/* ---- pins: what eviction leaves alone.  They are somebody else's decision, kept elsewhere; what
+ * is here is how it reads in inodes, so that it counts before anybody is asked. */
+
+struct store_pin {
+    uint64_t ino;  /* a message, or a folder: its messages, those that come later too */
+    int64_t since; /* of a folder: INTERNALDATE from here on; of a message INT64_MIN */
+};
+/* Replaces all of them, in one transaction, because half of it would let bodies go.  Of several
+ * for one inode the earliest counts.  *ret_changed: they were others before. */
+MUST_USE int store_set_pins(struct store *store, const struct store_pin *pins, size_t n,
+                            bool *ret_changed);
+MUST_USE int store_has_pins(struct store *store, bool *ret);
+
+/* Up to `max` messages of the folder with inodes above `after`, ascending, pinned or not.  Returns
+ * the number. */
+struct store_pinned {
+    uint64_t ino;
+    uint64_t size; /* as shown */
+    bool pinned, cached;
+};
+MUST_USE int store_read_pinned(struct store *store, uint64_t folder, uint64_t after,
+                               struct store_pinned *rows, size_t max);
+
 #endif

@@ -35,7 +35,7 @@
 #include "store.h"
 
 #define STORE_APPLICATION_ID 0x6d6d6331 /* "mmc1" */
-#define STORE_SCHEMA_VERSION 1
+#define STORE_SCHEMA_VERSION 2
 /* Meta keys of the store's own; the others belong to callers. */
 #define META_IDENTITY "store.identity"
 #define META_EPOCH    "store.epoch"
@@ -95,11 +95,18 @@ enum stmt_id {
     STMT_BODY_PUT,
     STMT_BODY_DELETE,
     STMT_BODY_IN_SEGMENT,
+    STMT_BODY_OF_SEGMENT,
+    STMT_BODY_MOVE,
     STMT_SEGMENT_ALL,
     STMT_SEGMENT_ADD,
     STMT_SEGMENT_LESS,
     STMT_SEGMENT_USED,
     STMT_SEGMENT_DELETE,
+
+    STMT_PIN_ALL,
+    STMT_PIN_CLEAR,
+    STMT_PIN_ADD,
+    STMT_PINNED_READ,
     STMT_COUNT
 };
 
@@ -263,6 +270,17 @@ MUST_USE int store_body_delete(struct store *s, uint64_t ino, uint64_t segment, 
                                uint64_t *ret_segment);
 /* The same inside the caller's transaction; segment 0 comes back for none. */
 MUST_USE int store_body_delete_in(struct store *s, uint64_t ino, uint64_t *ret_segment);
+/* The body `from` has been copied to `to`, and is found there from now on.  -ENOENT, and no change:
+ * it is not where `from` says any more. */
+MUST_USE int store_body_move(struct store *s, const struct body_row *from,
+                             const struct body_row *to);
+/* Up to `max` bodies of a segment with inodes above `after`, ascending.  Returns their number. */
+struct body_place {
+    struct body_row row;
+    bool pinned;
+};
+MUST_USE int store_bodies_of_segment(struct store *s, uint64_t segment, uint64_t after,
+                                     struct body_place *places, size_t max);
 /* Deletes the rows of a segment, and then its own. */
 MUST_USE int store_segment_forget(struct store *s, uint64_t segment);
 /* All segments, ascending; *ret_rows is owned by the caller. */

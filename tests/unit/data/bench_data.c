@@ -102,6 +102,24 @@ static void bench_tree(struct store *store)
     }
 }
 
+/* Every second body is pinned. */
+static void bench_pins(struct store *store, struct bodies *bodies, uint64_t first, size_t n)
+{
+    CLEANUP_FREE struct store_pin *pins = calloc(n, sizeof(*pins));
+    bool changed;
+    uint64_t bytes, limit;
+    assert_non_null(pins);
+    for (size_t i = 0; i < n / 2; i++)
+        pins[i] = (struct store_pin){first + 2 * i, INT64_MIN};
+    double t = now();
+    assert_int_equal(store_set_pins(store, pins, n / 2, &changed), 0);
+    report("pins, set", now() - t, (double)n / 2);
+    bodies_pins_changed(bodies);
+    t = now();
+    bodies_pinned(bodies, &bytes, &limit);
+    report("pins, count what they keep", now() - t, (double)n);
+}
+
 static void bench_bodies(struct store *store, const struct dirs *dirs)
 {
     enum { BODIES = 10000, SIZE = 5120 };
@@ -136,10 +154,17 @@ static void bench_bodies(struct store *store, const struct dirs *dirs)
         }
         report("body of 5 KB, open, read, close", now() - t, BODIES);
     }
+    bench_pins(store, bodies, m.ino, BODIES);
     t = now();
     bodies_close(bodies);
     assert_int_equal(bodies_open(store, dirs->cache, 1 << 20, &bodies, &err), 0);
-    report("bodies: open and evict", now() - t, BODIES);
+    report("bodies: evict, half carried over", now() - t, BODIES);
+    bool changed;
+    assert_int_equal(store_set_pins(store, NULL, 0, &changed), 0);
+    t = now();
+    bodies_close(bodies);
+    assert_int_equal(bodies_open(store, dirs->cache, 1 << 20, &bodies, &err), 0);
+    report("bodies: open and evict", now() - t, BODIES / 2);
     bodies_close(bodies);
 }
 

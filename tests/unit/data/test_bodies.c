@@ -214,9 +214,14 @@ static void test_eviction(void **state)
         assert_int_equal(counted(&s), count);
     }
     assert_true(count >= 7);
-    assert_false(body_exists(s.bodies, s.ino[1]));
+    /* The first is open, so it stayed; the second is long gone. */
+    assert_int_equal(check_body(s.bodies, s.ino[1], 700000, 1), 0);
+    assert_false(body_exists(s.bodies, s.ino[2]));
     expect_bytes(kept, 700000, 1);
     body_close(kept);
+    for (uint32_t i = 60; i < 80; i++)
+        assert_int_equal(write_body(s.bodies, s.ino[i], 700000, i), 0);
+    assert_false(body_exists(s.bodies, s.ino[1]));
     assert_true(body_files(&s) <= 12);
     /* A smaller cache_size next time. */
     close_all(&s);

@@ -4,16 +4,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
 #include "log.h"
 
-static char small_disk[] = "/tmp/mailmount-test-full-XXXXXX";
+#define SMALL_DISK "/tmp/mailmount-test-full-XXXXXX"
+static char small_disk[sizeof(SMALL_DISK)];
 
 static int mount_small(void **state)
 {
     (void)state;
+    memcpy(small_disk, SMALL_DISK, sizeof(SMALL_DISK));
     if (!mkdtemp(small_disk))
         return -1;
     /* Without the right to mount the test is skipped. */
@@ -106,10 +109,33 @@ static void test_full_disk(void **state)
     end(&s);
 }
 
+/* Pinned bodies do not make room, and on a full disk nothing is carried over. */
+static void test_full_disk_and_pins(void **state)
+{
+    (void)state;
+    struct setup s;
+    bool changed;
+    if (!small_disk[0])
+        skip();
+    begin(&s, 1024 * MIB, small_disk);
+    const struct store_pin pins[] = {{s.ino[1], INT64_MIN}, {s.ino[2], INT64_MIN}};
+    assert_int_equal(store_set_pins(s.store, pins, 2, &changed), 0);
+    bodies_pins_changed(s.bodies);
+    for (uint32_t i = 1; i < 40; i++) {
+        assert_int_equal(write_body(s.bodies, s.ino[i], i % 2 ? 1700000 : 1200000, i), 0);
+        assert_int_equal(check_body(s.bodies, s.ino[1], 1700000, 1), 0);
+        if (i > 1)
+            assert_int_equal(check_body(s.bodies, s.ino[2], 1200000, 2), 0);
+    }
+    assert_false(body_exists(s.bodies, s.ino[3]));
+    end(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_full_disk, mount_small, unmount_small),
+        cmocka_unit_test_setup_teardown(test_full_disk_and_pins, mount_small, unmount_small),
     };
     log_set_stderr(false); /* the disk is filled on purpose */
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* Several threads commit, open, drop, remove and evict at once; for ThreadSanitizer above all. */
+/* Several threads commit, open, drop, remove, pin and evict at once; for ThreadSanitizer above
+ * all. */
 #include "fixture.h"
 
 #include <errno.h>
@@ -93,6 +94,19 @@ static void *read_some(void *arg)
     return NULL;
 }
 
+/* Others are pinned than before. */
+static void change_pins(struct worker *w, uint32_t round)
+{
+    struct store_pin pins[MESSAGES];
+    size_t n = 0;
+    bool changed;
+    for (uint64_t i = round % 7; i < MESSAGES; i += 7)
+        pins[n++] = (struct store_pin){w->shared->first + i, INT64_MIN};
+    if (store_set_pins(w->shared->store, pins, n, &changed) < 0)
+        w->shared->wrong++;
+    bodies_pins_changed(w->shared->bodies);
+}
+
 static void *remove_some(void *arg)
 {
     struct worker *w = arg;
@@ -102,6 +116,8 @@ static void *remove_some(void *arg)
             store_remove_messages(w->shared->store, w->shared->inbox, &uids, NULL, NULL) < 0)
             w->shared->wrong++;
         store_checkpoint(w->shared->store);
+        if (uid % 4 == 0)
+            change_pins(w, uid / 4);
         struct timespec pause = {.tv_nsec = 2000000};
         nanosleep(&pause, NULL);
     }

@@ -67,8 +67,8 @@ static void test_plans(void **state)
         scans += strstr(plan.data, "SCAN") != NULL;
         assert_null(strstr(plan.data, "TEMP B-TREE"));
     }
-    /* folder_all and segment_all, see stmt.c. */
-    assert_int_equal(scans, 2);
+    /* folder_all, segment_all and pin_all, see stmt.c. */
+    assert_int_equal(scans, 3);
     store_close(store);
 }
 
@@ -83,7 +83,7 @@ static void test_pragmas(void **state)
                 {"mmap_size", "0"},
                 {"foreign_keys", "0"},
                 {"application_id", "1835885361"},
-                {"user_version", "1"}};
+                {"user_version", "2"}};
     struct dirs *dirs = *state;
     struct store *store = must_open(dirs);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
