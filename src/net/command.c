@@ -10,7 +10,7 @@
 
 /* ---- one command */
 
-static int begin(struct imap *im, struct imap_result *result)
+int conn_begin(struct imap *im, struct imap_result *result)
 {
     *result = (struct imap_result){0};
     if (im->stream.error) {
@@ -20,9 +20,8 @@ static int begin(struct imap *im, struct imap_result *result)
     return im->stream.error;
 }
 
-/* `line` without tag and CRLF: the one door to the wire behind the login. */
-static int send_line(struct imap *im, struct str *line, enum command_kind kind, bool examine,
-                     struct imap_result *result)
+int conn_send_line(struct imap *im, struct str *line, enum command_kind kind, bool examine,
+                   struct imap_result *result)
 {
     int r = str_error(line);
     if (r == -EMSGSIZE || line->len > LINE_MAX_OCTETS)
@@ -47,11 +46,11 @@ static int send_line(struct imap *im, struct str *line, enum command_kind kind, 
 int conn_send(struct imap *im, const char *text, enum command_kind kind, struct imap_result *result)
 {
     CLEANUP_STR struct str line = STR_INIT(2 * LINE_MAX_OCTETS);
-    int r = begin(im, result);
+    int r = conn_begin(im, result);
     if (r < 0)
         return r;
     str_append_text(&line, text);
-    return send_line(im, &line, kind, false, result);
+    return conn_send_line(im, &line, kind, false, result);
 }
 
 /* A mailbox name, quoted; -EINVAL when it holds CR or LF.  Octets beyond ASCII need a literal by
@@ -114,7 +113,7 @@ int imap_send_logout(struct imap *im, struct imap_result *ret)
 int imap_send_enable(struct imap *im, bool qresync, struct imap_result *ret)
 {
     uint32_t needed = IMAP_CAP_ENABLE | (qresync ? IMAP_CAP_QRESYNC : IMAP_CAP_CONDSTORE);
-    int r = begin(im, ret);
+    int r = conn_begin(im, ret);
     if (r < 0)
         return r;
     if (im->will_select)
@@ -126,7 +125,7 @@ int imap_send_enable(struct imap *im, bool qresync, struct imap_result *ret)
 
 int imap_send_notify(struct imap *im, struct imap_result *ret)
 {
-    int r = begin(im, ret);
+    int r = conn_begin(im, ret);
     if (r < 0)
         return r;
     if (!(im->caps.bits & IMAP_CAP_NOTIFY))
@@ -147,7 +146,7 @@ int imap_send_search_all(struct imap *im, struct imap_result *ret)
 int imap_send_list(struct imap *im, bool with_status, struct imap_result *ret)
 {
     CLEANUP_STR struct str line = STR_INIT(2 * LINE_MAX_OCTETS);
-    int r = begin(im, ret);
+    int r = conn_begin(im, ret);
     if (r < 0)
         return r;
     if (with_status && !(im->caps.bits & IMAP_CAP_LIST_STATUS))
@@ -160,13 +159,13 @@ int imap_send_list(struct imap *im, bool with_status, struct imap_result *ret)
         str_printf_append(&line, " RETURN (%s%s%s%s)", use ? "SPECIAL-USE" : "",
                           use && with_status ? " " : "", with_status ? "STATUS " : "",
                           with_status ? status_items(im) : "");
-    return send_line(im, &line, COMMAND_LIST, false, ret);
+    return conn_send_line(im, &line, COMMAND_LIST, false, ret);
 }
 
 int imap_send_status(struct imap *im, const char *raw, struct imap_result *ret)
 {
     CLEANUP_STR struct str line = STR_INIT(2 * LINE_MAX_OCTETS);
-    int r = begin(im, ret);
+    int r = conn_begin(im, ret);
     if (r < 0)
         return r;
     str_append_text(&line, "STATUS ");
@@ -174,7 +173,7 @@ int imap_send_status(struct imap *im, const char *raw, struct imap_result *ret)
     if (r < 0)
         return r;
     str_printf_append(&line, " %s", status_items(im));
-    return send_line(im, &line, COMMAND_PLAIN, false, ret);
+    return conn_send_line(im, &line, COMMAND_PLAIN, false, ret);
 }
 
 /* `how` follows the name: "" or a parameter in parentheses with a blank before it. */
@@ -183,7 +182,7 @@ static int send_select(struct imap *im, const char *raw, bool examine, const cha
 {
     CLEANUP_STR struct str line = STR_INIT(2 * LINE_MAX_OCTETS);
     CLEANUP_STR struct str unselect = STR_INIT(16);
-    int r = begin(im, ret);
+    int r = conn_begin(im, ret);
     if (r < 0)
         return r;
     str_append_text(&line, examine ? "EXAMINE " : "SELECT ");
@@ -195,12 +194,12 @@ static int send_select(struct imap *im, const char *raw, bool examine, const cha
         return -EINVAL;
     if (im->will_select && im->caps.bits & IMAP_CAP_UNSELECT) {
         str_append_text(&unselect, "UNSELECT");
-        r = send_line(im, &unselect, COMMAND_UNSELECT, false, NULL);
+        r = conn_send_line(im, &unselect, COMMAND_UNSELECT, false, NULL);
         if (r < 0)
             return r;
         im->will_select = false;
     }
-    r = send_line(im, &line, COMMAND_SELECT, examine, ret);
+    r = conn_send_line(im, &line, COMMAND_SELECT, examine, ret);
     if (r == 0)
         im->will_select = true;
     return r;
@@ -215,7 +214,7 @@ int imap_send_select_since(struct imap *im, const char *raw, bool examine, uint3
                            uint64_t modseq, struct imap_result *ret)
 {
     char how[64] = "";
-    int r = begin(im, ret);
+    int r = conn_begin(im, ret);
     if (r < 0)
         return r;
     if (modseq > INT64_MAX || (modseq == 0) != (uidvalidity == 0))
@@ -240,7 +239,7 @@ static int send_fetch(struct imap *im, const char *set, unsigned items, const ch
                       struct imap_result *ret)
 {
     CLEANUP_STR struct str line = STR_INIT(2 * LINE_MAX_OCTETS);
-    int r = begin(im, ret);
+    int r = conn_begin(im, ret);
     if (r < 0)
         return r;
     if (*set == '\0' || set[strspn(set, "0123456789:,*")] != '\0' || items == 0)
@@ -258,7 +257,7 @@ static int send_fetch(struct imap *im, const char *set, unsigned items, const ch
         return -EINVAL; /* MODSEQ alone, from a server without CONDSTORE */
     str_append_char(&line, ')');
     str_append_text(&line, how);
-    return send_line(im, &line, COMMAND_PLAIN, false, ret);
+    return conn_send_line(im, &line, COMMAND_PLAIN, false, ret);
 }
 
 int imap_send_fetch(struct imap *im, const char *set, unsigned items, struct imap_result *ret)
@@ -270,7 +269,7 @@ int imap_send_fetch_since(struct imap *im, const char *set, unsigned items, uint
                           bool vanished, struct imap_result *ret)
 {
     char how[64];
-    int r = begin(im, ret);
+    int r = conn_begin(im, ret);
     if (r < 0)
         return r;
     if (modseq == 0 || modseq > INT64_MAX)

@@ -29,6 +29,13 @@ struct command { /* in the pipeline; owned by its queue */
     struct imap_result *result; /* NULL: nobody waits */
 };
 
+/* A place in `out` that is not passed before the server has said `+` to this command. */
+struct gate {
+    struct gate *next;
+    unsigned tag;
+    size_t at, end; /* offsets in out: what waits of the command, up to behind its CRLF */
+};
+
 /* What has come since the last tagged answer: the caps on a server that never stops talking. */
 struct untagged {
     uint64_t noise;   /* lines that nobody asked for or understands */
@@ -40,8 +47,9 @@ struct untagged {
 struct imap {
     struct stream stream;
     struct reader in;
-    struct str out; /* commands not yet written */
-    size_t sent;    /* of out */
+    struct str out;     /* commands not yet written */
+    size_t sent;        /* of out */
+    struct gate *gates; /* synchronising literals, in the order of `at`; owned */
 
     struct command *first, **last; /* the pipeline */
     unsigned next_tag;
@@ -83,6 +91,12 @@ MUST_USE int conn_init(struct imap *im);
 void conn_release(struct imap *im);
 /* -EPROTO, sticky. */
 int conn_nonsense(struct imap *im, const char *text);
+/* `line` without tag and CRLF into the pipeline: the one door to the wire behind the login.  As
+ * imap_send_*, but *result must be initialised. */
+MUST_USE int conn_send_line(struct imap *im, struct str *line, enum command_kind kind, bool examine,
+                            struct imap_result *result);
+/* Initialises *result; the sticky error, if there is one: then it is done. */
+MUST_USE int conn_begin(struct imap *im, struct imap_result *result);
 /* Puts a command whose text is in im->out already into the pipeline. */
 MUST_USE int conn_queue(struct imap *im, enum command_kind kind, bool examine,
                         struct imap_result *result);
@@ -101,6 +115,16 @@ static inline bool conn_leaving(const struct imap *im)
 MUST_USE int conn_step(struct imap *im);
 /* Ends everything under way; returns `error`. */
 int conn_abandon(struct imap *im, int error);
+
+/* ---- search.c */
+
+/* How much of `out` may be written. */
+size_t gates_limit(const struct imap *im);
+/* The server has said `+`: true when a gate was waiting for it. */
+bool gates_open(struct imap *im);
+/* The command is answered: what of it still waits is never sent.  0, or the sticky error. */
+MUST_USE int gates_drop(struct imap *im, unsigned tag);
+void gates_release(struct imap *im);
 
 /* ---- response.c, fetch.c */
 

@@ -7,12 +7,12 @@
  *   reader.c                     tokens in one fixed buffer
  *   guard.c, auth.c, caps.c      to AUTHENTICATED, through libetpan and cyrus-sasl
  *   imap.c                       life, pipeline, waiting
- *   command.c                    what is sent
+ *   command.c, search.c          what is sent
  *   push.c                       IDLE and NOTIFY: waiting for what nobody asked for
  *   response.c, numbers.c, fetch.c, text.c   what comes back
  *
- * Invariants: commands in the pipeline are in the order sent; `out` holds whole commands; a
- * result in the pipeline is not done.
+ * Invariants: commands in the pipeline are in the order sent; `out` holds whole commands, of
+ * which nothing behind the first gate is written; a result in the pipeline is not done.
  */
 #include "imap.h"
 
@@ -44,7 +44,7 @@ static ssize_t fill_from_stream(void *ctx, void *data, size_t n)
 {
     struct imap *im = ctx;
     const char *out = im->out.len ? im->out.data : "";
-    ssize_t got = stream_read(&im->stream, data, n, out, im->out.len, &im->sent);
+    ssize_t got = stream_read(&im->stream, data, n, out, gates_limit(im), &im->sent);
     if (im->sent > 0 && im->sent == im->out.len) {
         str_clear(&im->out);
         im->sent = 0;
@@ -96,6 +96,7 @@ int conn_abandon(struct imap *im, int error)
         finish(im, command, error);
     }
     im->last = &im->first;
+    gates_release(im);
     im->selected = im->will_select = im->leaving = false;
     return error;
 }
@@ -246,8 +247,8 @@ int conn_queue(struct imap *im, enum command_kind kind, bool examine, struct ima
 int conn_step(struct imap *im)
 {
     int r = im->stream.error;
-    if (r == 0 && im->sent < im->out.len)
-        r = stream_try_write(&im->stream, im->out.data, im->out.len, &im->sent);
+    if (r == 0 && im->sent < gates_limit(im))
+        r = stream_try_write(&im->stream, im->out.data, gates_limit(im), &im->sent);
     if (r == 0)
         r = response_read(im);
     return r < 0 ? conn_abandon(im, r) : 0;

@@ -27,7 +27,7 @@
  * A command's own failure (tagged NO or BAD) leaves the connection usable; result.status is
  *   -ENOENT NONEXISTENT   -EACCES NOPERM, AUTHORIZATIONFAILED   -EDQUOT OVERQUOTA
  *   -EAGAIN UNAVAILABLE, INUSE, LIMIT   -EKEYEXPIRED AUTHENTICATIONFAILED, EXPIRED
- *   -EINVAL CANNOT   -EPROTO BAD   -EIO any other NO
+ *   -EINVAL CANNOT   -ENOTSUP BADCHARSET   -EPROTO BAD   -EIO any other NO
  *
  * Threads: one thread at a time.  Only writing to interrupt_fd, or to imap_idle's wake_fd,
  * may come from another.
@@ -38,6 +38,7 @@
 
 #include <stdint.h>
 
+#include "query.h"
 #include "str.h"
 
 enum imap_tls {
@@ -268,6 +269,11 @@ MUST_USE int imap_send_select_since(struct imap *im, const char *raw, bool exami
                                     uint32_t uidvalidity, uint64_t modseq, struct imap_result *ret);
 /* UID SEARCH of all messages, RETURN (ALL) where ESEARCH is offered: events.uids. */
 MUST_USE int imap_send_search_all(struct imap *im, struct imap_result *ret);
+/* UID SEARCH of what the query says, likewise; the query is copied.  Strings that cannot be quoted
+ * go as literals, without a round trip where LITERAL+ or LITERAL- is offered; otherwise everything
+ * behind them in the pipeline waits for the server's `+`.  A search that is refused before that
+ * ends as any other. */
+MUST_USE int imap_send_search(struct imap *im, const struct query *query, struct imap_result *ret);
 /* UID FETCH `set` with these items (BODY and HEADER as PEEK).  `set` is a sequence-set of UIDs. */
 MUST_USE int imap_send_fetch(struct imap *im, const char *set, unsigned items,
                              struct imap_result *ret);

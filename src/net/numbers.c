@@ -5,7 +5,9 @@
 #include "numbers.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 /* More ranges than this above the number of messages (or UIDs) that there are: nonsense. */
 #define RANGES_SPARE 1000000
@@ -191,12 +193,17 @@ static int take_set(struct imap *im, enum set_kind kind)
 
 /* ---- responses */
 
-static bool searching(const struct imap *im)
+/* The search that the server works at.  What comes while a mailbox is being opened or left before
+ * it is none of its. */
+static const struct command *searching(const struct imap *im)
 {
-    for (const struct command *command = im->first; command; command = command->next)
+    for (const struct command *command = im->first; command; command = command->next) {
         if (command->kind == COMMAND_SEARCH)
-            return true;
-    return false;
+            return command;
+        if (command->kind == COMMAND_SELECT || command->kind == COMMAND_UNSELECT)
+            break;
+    }
+    return NULL;
 }
 
 /* `1 2 3 (MODSEQ 4)` */
@@ -223,17 +230,41 @@ static int read_search(struct imap *im)
     return r < 0 ? r : reader_stream_end(&im->in);
 }
 
+/* `(TAG "A1")`, RFC 4466 2.6.2: an answer to any other search than the one worked at would be
+ * counted for the wrong mailbox. */
+static int take_correlator(struct imap *im, const struct command *search)
+{
+    char text[32], expected[32];
+    size_t len = 0;
+    int c;
+    while ((c = reader_stream_look(&im->in)) != ')') {
+        if (c < 0 || c == '\n')
+            return c < 0 ? c : broken(im);
+        if (c != ' ' && c != '"' && c != '(' && len + 1 < sizeof(text))
+            text[len++] = (char)c;
+        reader_stream_next(&im->in);
+    }
+    reader_stream_next(&im->in);
+    text[len] = '\0';
+    if (!search)
+        return 0;
+    snprintf(expected, sizeof(expected), "TAGA%u", search->tag);
+    return strcasecmp(text, expected) == 0
+               ? 0
+               : conn_nonsense(im, "the server answers a search that was not given");
+}
+
 /* `(TAG "A1") UID COUNT 3 ALL 1:3` */
 static int read_esearch(struct imap *im)
 {
-    bool uids = false;
+    bool uids = false, first = true;
     for (;;) {
         char word[16];
         int r, c = skip_blanks(im);
         if (c == '\n')
             return reader_stream_end(&im->in);
         if (c == '(') {
-            r = skip_value(im);
+            r = first ? take_correlator(im, searching(im)) : skip_value(im);
         } else {
             r = c < 0 ? c : take_word(im, word, sizeof(word));
             if (r == 0 && strcmp(word, "UID") == 0) {
@@ -250,6 +281,7 @@ static int read_esearch(struct imap *im)
         }
         if (r < 0)
             return r;
+        first = false;
     }
 }
 

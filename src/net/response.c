@@ -231,10 +231,11 @@ static int take_tagged(struct imap *im)
     if (r == 0 && status < 0)
         note_refusal(im, &said);
     command_ended(im, command->kind, status == 0 && r == 0);
+    int dropped = gates_drop(im, command->tag);
     free(command);
     im->untagged = (struct untagged){0};
     conn_head_changed(im);
-    return r;
+    return r < 0 ? r : dropped;
 }
 
 /* ---- mailboxes */
@@ -544,7 +545,7 @@ int response_read(struct imap *im)
     if (reader_take(&im->in, '+')) {
         if (im->first && im->first->kind == COMMAND_IDLE)
             im->continued = true;
-        return noise(im); /* nobody else waits for a continuation */
+        return gates_open(im) ? 0 : noise(im);
     }
     return take_tagged(im);
 }

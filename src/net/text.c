@@ -21,6 +21,7 @@ int status_of_code(const char *code)
         {"AUTHENTICATIONFAILED", -EKEYEXPIRED},
         {"EXPIRED", -EKEYEXPIRED},
         {"CANNOT", -EINVAL},
+        {"BADCHARSET", -ENOTSUP},
     };
     for (size_t i = 0; i < ARRAY_LEN(table); i++)
         if (strcmp(code, table[i].code) == 0)

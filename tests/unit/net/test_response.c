@@ -230,7 +230,7 @@ static void test_results(void **state)
         {"A1 NO [LIMIT] no", -EAGAIN, "LIMIT", "no", 0},
         {"A1 NO [EXPIRED] no", -EKEYEXPIRED, "EXPIRED", "no", 0},
         {"A1 NO [CANNOT] no", -EINVAL, "CANNOT", "no", 0},
-        {"A1 NO [BADCHARSET (\"]\" x)] no", -EIO, "BADCHARSET", "no", 0},
+        {"A1 NO [BADCHARSET (\"]\" x)] no", -ENOTSUP, "BADCHARSET", "no", 0},
         {"A1 BAD [X] what?", -EPROTO, "X", "what?", 0},
         {"A1 NO a\033[31mb\302\233c", -EIO, "", "a?[31mb?c", 0},
         {"A1 BAD Request is throttled. Suggested Backoff Time: 299961 milliseconds", -EPROTO, "",
