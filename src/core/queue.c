@@ -16,8 +16,11 @@ struct queue_entry {
     } key;
     struct job job;
     enum entry_state state;
-    bool background; /* asked for without a waiter, too */
+    int64_t started_ms; /* CLOCK_MONOTONIC, of the run under way */
+    bool background;    /* asked for without a waiter, too */
+    bool again;         /* asked for without a waiter since this run began */
     struct waiter *waiters;
+    struct waiter *later;            /* of the run after this one; NULL unless RUNNING */
     struct queue_entry *prev, *next; /* in one of the lists while waiting */
     UT_hash_handle hh;
 };
@@ -142,9 +145,16 @@ static int add_locked(struct queue *q, const struct job *job, struct waiter *wai
         q->waiting--;
         is_new = true;
     }
+    bool running = entry->state == ENTRY_RUNNING;
     if (waiter) {
         waiter->job = &entry->job;
-        DL_APPEND(entry->waiters, waiter);
+        waiter->later = running && waiter->since_ms && waiter->since_ms >= entry->started_ms;
+        if (waiter->later)
+            DL_APPEND(entry->later, waiter);
+        else
+            DL_APPEND(entry->waiters, waiter);
+    } else if (running) {
+        entry->again = job->kind != JOB_BODY; /* a body does not get any newer */
     } else {
         entry->background = true;
     }
@@ -172,7 +182,10 @@ bool queue_cancel(struct queue *q, struct waiter *waiter)
             DL_DELETE(q->foreground, entry);
             q->waiting--;
         }
-        DL_DELETE(entry->waiters, waiter);
+        if (waiter->later)
+            DL_DELETE(entry->later, waiter);
+        else
+            DL_DELETE(entry->waiters, waiter);
         waiter->job = NULL;
         if (last && entry->background) {
             enqueue(q, entry);
@@ -202,6 +215,7 @@ static void start(struct queue *q, struct queue_entry **list, struct queue_entry
 {
     DL_DELETE(*list, entry);
     entry->state = ENTRY_RUNNING;
+    entry->started_ms = clock_mono_ms();
     q->waiting--;
     q->running[entry->job.kind]++;
 }
@@ -277,17 +291,47 @@ void queue_poke(struct queue *q)
 
 /* ---- ending */
 
-/* Takes the entry out and hands its waiters, now nobody's, to the caller.  The mutex is held. */
-static struct waiter *remove_entry(struct queue *q, struct queue_entry *entry)
+/* Makes the waiters of the run under way nobody's, for the caller.  The mutex is held. */
+static struct waiter *take_waiters(struct queue_entry *entry)
 {
     struct waiter *waiters = entry->waiters, *waiter;
+    entry->waiters = NULL;
     DL_FOREACH(waiters, waiter)
     {
         waiter->job = NULL;
     }
+    return waiters;
+}
+
+/* Those of the next run wait for the one that comes.  The mutex is held. */
+static void promote_later(struct queue_entry *entry)
+{
+    struct waiter *waiter;
+    DL_FOREACH(entry->later, waiter)
+    {
+        waiter->later = false;
+    }
+    DL_CONCAT(entry->waiters, entry->later);
+    entry->later = NULL;
+}
+
+/* Takes the entry out and hands its waiters, now nobody's, to the caller.  The mutex is held. */
+static struct waiter *remove_entry(struct queue *q, struct queue_entry *entry)
+{
+    promote_later(entry);
+    struct waiter *waiters = take_waiters(entry);
     HASH_DEL(q->table, entry);
     free(entry);
     return waiters;
+}
+
+/* Asked for again while it was running.  The mutex is held. */
+static void run_again(struct queue *q, struct queue_entry *entry)
+{
+    promote_later(entry);
+    entry->background = entry->again;
+    entry->again = false;
+    enqueue(q, entry);
 }
 
 static void call(struct waiter *waiters, int status)
@@ -302,11 +346,18 @@ static void call(struct waiter *waiters, int status)
 void queue_finish(struct queue *q, const struct job *job, int status)
 {
     pthread_mutex_lock(&q->mutex);
+    struct queue_entry *entry = job->entry;
+    bool again = entry->later || entry->again;
     q->running[job->kind]--;
-    struct waiter *waiters = remove_entry(q, job->entry);
+    struct waiter *waiters = again ? take_waiters(entry) : remove_entry(q, entry), *late = NULL;
+    if (again && q->closed)
+        late = remove_entry(q, entry);
+    else if (again)
+        run_again(q, entry);
     pthread_cond_broadcast(&q->changed); /* another may be allowed to run now */
     pthread_mutex_unlock(&q->mutex);
     call(waiters, status);
+    call(late, -ESHUTDOWN);
 }
 
 void queue_return(struct queue *q, const struct job *job)
@@ -318,6 +369,9 @@ void queue_return(struct queue *q, const struct job *job)
     if (q->closed) {
         waiters = remove_entry(q, entry);
     } else {
+        promote_later(entry);
+        entry->background |= entry->again;
+        entry->again = false;
         struct queue_entry **list = list_of(q, entry);
         entry->state = ENTRY_WAITING;
         q->waiting++;

@@ -27,8 +27,12 @@ struct job;
  * the caller's again from that moment on. */
 struct waiter {
     void (*done)(struct waiter *waiter, int status);
+    /* A job that was taken at this moment or before (clock_mono_ms) tells this waiter nothing new:
+     * it runs once more for it.  0: any run counts. */
+    int64_t since_ms;
     /* private, protected by the queue's mutex */
     struct job *job;
+    bool later; /* waits for the run after the one under way */
     struct waiter *prev, *next;
 };
 
@@ -47,7 +51,9 @@ MUST_USE int queue_new(struct queue **ret);
 void queue_free(struct queue *queue); /* no job and no waiter may be left: queue_close first */
 
 /* Adds the waiter to the job of this kind and inode, which is made if there is none.
- * waiter NULL: background work.  -ESHUTDOWN after queue_close, -ENOMEM. */
+ * waiter NULL: background work; asked for while the job is running, it runs once more, because
+ * what it has read may be older than the reason for asking.  -ESHUTDOWN after queue_close,
+ * -ENOMEM. */
 MUST_USE int queue_add(struct queue *queue, const struct job *job, struct waiter *waiter);
 
 /* Takes a waiter back.  True: it will not be called.  False: it was called, is about to be, or was

@@ -230,9 +230,82 @@ static void test_fail_all_leaves_running_jobs(void **state)
     close_and_free(q);
 }
 
+/* What is asked for while a listing runs may be newer than what the run has read. */
+static void test_again_after_the_run_under_way(void **state)
+{
+    (void)state;
+    struct queue *q = new_queue();
+    struct probe any_run, fresh = {.waiter = {.done = on_done}};
+    struct job jobs[4], listing = {.kind = JOB_LISTING, .ino = 3};
+    add(q, JOB_LISTING, 3, 0, &any_run);
+    assert_int_equal(take(q, jobs, 4, 1000), 1);
+    fresh.waiter.since_ms = clock_mono_ms();
+    assert_int_equal(queue_add(q, &listing, &fresh.waiter), 0);
+    queue_finish(q, &jobs[0], -EIO);
+    assert_int_equal(any_run.calls, 1);
+    assert_int_equal(fresh.calls, 0);
+    while (clock_mono_ms() <= fresh.waiter.since_ms)
+        ;
+    assert_int_equal(take(q, jobs, 4, 1000), 1);
+    struct probe joined = {.waiter = {.done = on_done, .since_ms = fresh.waiter.since_ms}};
+    assert_int_equal(queue_add(q, &listing, &joined.waiter), 0); /* begun since: this run counts */
+    queue_finish(q, &jobs[0], 0);
+    assert_int_equal(fresh.calls, 1);
+    assert_int_equal(fresh.status, 0);
+    assert_int_equal(joined.calls, 1);
+
+    add(q, JOB_LISTING, 3, 0, NULL);
+    assert_int_equal(take(q, jobs, 4, 1000), 1);
+    add(q, JOB_LISTING, 3, 0, NULL);
+    queue_finish(q, &jobs[0], 0);
+    assert_int_equal(take(q, jobs, 4, 1000), 1);
+    queue_finish(q, &jobs[0], 0);
+    assert_int_equal(take(q, jobs, 4, 1000), 0);
+
+    add(q, JOB_BODY, 9, 1, NULL);
+    assert_int_equal(take(q, jobs, 4, 1000), 1);
+    add(q, JOB_BODY, 9, 1, NULL);
+    queue_finish(q, &jobs[0], 0);
+    assert_int_equal(take(q, jobs, 4, 1000), 0);
+    close_and_free(q);
+}
+
+/* Taken back, given back, and at the end. */
+static void test_waiting_for_the_next_run(void **state)
+{
+    (void)state;
+    struct queue *q = new_queue();
+    struct probe first, late = {.waiter = {.done = on_done}};
+    struct job jobs[4], listing = {.kind = JOB_LISTING, .ino = 3};
+    add(q, JOB_LISTING, 3, 0, &first);
+    assert_int_equal(take(q, jobs, 4, 1000), 1);
+    late.waiter.since_ms = INT64_MAX;
+    assert_int_equal(queue_add(q, &listing, &late.waiter), 0);
+    assert_true(queue_cancel(q, &late.waiter));
+    assert_int_equal(queue_add(q, &listing, &late.waiter), 0);
+    queue_return(q, &jobs[0]); /* it did nothing: both wait for the run that comes */
+    assert_int_equal(take(q, jobs, 4, 1000), 1);
+    queue_finish(q, &jobs[0], 0);
+    assert_int_equal(first.calls, 1);
+    assert_int_equal(late.calls, 1);
+    assert_int_equal(take(q, jobs, 4, 1000), 0);
+
+    add(q, JOB_LISTING, 3, 0, &first);
+    assert_int_equal(take(q, jobs, 4, 1000), 1);
+    assert_int_equal(queue_add(q, &listing, &late.waiter), 0);
+    queue_close(q);
+    queue_finish(q, &jobs[0], 0);
+    assert_int_equal(first.status, 0);
+    assert_int_equal(late.calls, 2);
+    assert_int_equal(late.status, -ESHUTDOWN);
+    queue_free(q);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_again_after_the_run_under_way),
+        cmocka_unit_test(test_waiting_for_the_next_run),
         cmocka_unit_test(test_one_job_two_waiters),
         cmocka_unit_test(test_joins_a_running_job),
         cmocka_unit_test(test_cancel),
