@@ -135,9 +135,12 @@ const struct stmt_def store_stmt_defs[STMT_COUNT] = {
                             "SEARCH folder USING INTEGER PRIMARY KEY (rowid=?); SCALAR SUBQUERY 1;"
                             " SEARCH message USING INTEGER PRIMARY KEY (rowid=?)"},
     [STMT_FOLDER_LISTED] = {"folder_listed",
-                            "UPDATE folder SET uidnext = ?2, modseq = ?3, synced = ?4,"
-                            " present = messages, listed = 1 WHERE id = ?1",
-                            "SEARCH folder USING INTEGER PRIMARY KEY (rowid=?)"},
+                            "UPDATE folder SET modseq = ?3, synced = ?4, present = messages,"
+                            " uidnext = max(?2, coalesce((SELECT min(max(uid) + 1, 4294967295)"
+                            " FROM message WHERE folder = ?1), 0)),"
+                            " listed = 1 WHERE id = ?1",
+                            "SEARCH folder USING INTEGER PRIMARY KEY (rowid=?); SCALAR SUBQUERY 1;"
+                            " SEARCH message USING COVERING INDEX message_uid (folder=?)"},
     [STMT_FOLDER_UNLIST] = {"folder_unlist",
                             "UPDATE folder SET listed = 0, purge = 1,"
                             " mtime = CASE WHEN listed THEN max(mtime + 1, ?2) ELSE mtime END"

@@ -150,8 +150,10 @@ struct store_new_message {
  * folder a name once given stays.  A folder's child directory of the same name counts as taken. */
 MUST_USE int store_add_messages(struct store *store, uint64_t folder,
                                 struct store_new_message *messages, size_t n);
-/* The listing is complete.  -ESTALE: uidvalidity is not that of store_begin_listing, because
- * the folder became another mailbox meanwhile. */
+/* The listing is complete.  A `uidnext` that is not above the messages that are here is as old as
+ * the view of a mailbox that has been open for long; what follows the last message is kept in its
+ * place: whoever asks for `uidnext:*` next must not get messages that he has.  -ESTALE: uidvalidity
+ * is not that of store_begin_listing, because the folder became another mailbox meanwhile. */
 MUST_USE int store_set_listed(struct store *store, uint64_t folder, uint32_t uidvalidity,
                               uint32_t uidnext, uint64_t modseq);
 /* The UIDVALIDITY that the rows being added belong to; comes before the first of them.  When it

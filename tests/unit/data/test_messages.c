@@ -274,6 +274,10 @@ static void test_begin_listing(void **state)
     assert_int_equal(f.exists, 1300);
     assert_int_equal(f.modseq, 55);
     store_folder_release(&f);
+    assert_int_equal(store_set_listed(store, inbox, 7, 47, 56), 0); /* behind the messages */
+    assert_int_equal(store_folder_by_ino(store, inbox, &f), 0);
+    assert_int_equal(f.uidnext, 1301);
+    store_folder_release(&f);
 
     assert_int_equal(store_begin_listing(store, inbox, 8, tell, &told), 0);
     out = told.text;
