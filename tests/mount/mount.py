@@ -102,6 +102,10 @@ class Home:
         path.chmod(0o600)
         return path
 
+    def forget_cache(self):
+        shutil.rmtree(self.base / 'cache')
+        (self.base / 'cache').mkdir(mode=0o700)
+
     def log(self):
         """Everything that daemons have logged here."""
         return ''.join(path.read_text(encoding='utf-8', errors='replace')

@@ -4,7 +4,8 @@
 usage: reader.py MOUNT [--seed N] [--pace SECONDS] [--allow ERRNO,...]
 
 Lists, stats and reads.  What vanishes meanwhile is no matter; an errno that is neither ENOENT nor
-allowed is, and so is a message that is not whole (chaos.message): short, padded, or another's.
+allowed is, and so is a message that is not whole (chaos.message): short, padded, or another's.  In a
+folder that was deleted on the server EIO may come until a second LIST agrees, but not for ever.
 """
 import argparse
 import errno
@@ -14,6 +15,9 @@ import re
 import signal
 import sys
 import time
+
+
+FORGIVEN = 60       # seconds
 
 
 class Reader:
@@ -26,6 +30,7 @@ class Reader:
         self.ended = False
         self.walks = self.stats = self.reads = self.refused = self.wrong = 0
         self.slowest = 0.0
+        self.failing = {}       # directory -> since when it says EIO
 
     def complain(self, text):
         self.wrong += 1
@@ -33,11 +38,19 @@ class Reader:
 
     def attempt(self, what, path):
         begin = time.monotonic()
+        directory = path if what == self.list else os.path.dirname(path)
         try:
-            return what(path)
+            result = what(path)
+            self.failing.pop(directory, None)
+            return result
         except OSError as error:
             self.refused += error.errno != errno.ENOENT
-            if error.errno not in self.allowed:
+            if error.errno == errno.ENOENT:
+                self.failing.pop(directory, None)
+            elif error.errno == errno.EIO and \
+                    begin < self.failing.setdefault(directory, begin) + FORGIVEN:
+                pass
+            elif error.errno not in self.allowed:
                 self.complain(f'{what.__name__} {path}: {error.strerror}')
             return None
         finally:

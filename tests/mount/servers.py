@@ -70,8 +70,16 @@ class Server:
         state.mkdir(mode=0o755)
         state.chmod(0o755)
         self.port = free_ports(3)
-        settings = [f'{key}={value}' for key, value in options.items()]
-        run(self.script, 'start', state, self.port, f'pki={pki}', *settings)
+        self.settings = [f'{key}={value}' for key, value in options.items()]
+        run(self.script, 'start', state, self.port, f'pki={pki}', *self.settings)
+
+    def restart(self):
+        """The same users and mail; whoever is connected is cut off."""
+        users = (self.state / 'users').read_text() if (self.state / 'users').exists() else None
+        run(self.script, 'stop', self.state)
+        run(self.script, 'start', self.state, self.port, f'pki={self.pki}', *self.settings)
+        if users is not None:           # the script writes its own
+            (self.state / 'users').write_text(users)
 
 
 class Dovecot(Server):
