@@ -95,6 +95,7 @@ class Soak:
         self.quiet_points = self.faults = self.restarts = self.reads = 0
         self.longest = 0
         self.violations = []
+        self.status = {}
         self.readers = []
         self.tools = []
         self.ended = False
@@ -191,6 +192,7 @@ class Soak:
             total, seconds = self.hold_against_server()
         except (AssertionError, OSError, subprocess.TimeoutExpired) as error:
             self.violation(str(error)[:2000])
+            self.log(f'{self.name}: status: {self.mount.verb("status", self.mount.path).out[:3000]}')
             return
         self.sample()
         last = self.samples[-1]
@@ -203,7 +205,23 @@ class Soak:
     # ---- the end
 
     def stop(self):
+        """Whatever has happened: ends and removes it all."""
         self.ended = True
+        try:
+            self.stop_readers()
+            self.status = self.mount.status() if self.mount.pids() else {}
+        except (AssertionError, OSError, ValueError, subprocess.TimeoutExpired) as error:
+            self.violation(f'at the end: {error}')
+        for wrong in self.mount.clean_up():
+            self.violation(wrong)
+        self.chaos.close()
+        self.proxy.stop()
+        state = self.mount.home.base / 'state'
+        kept = ROOT / 'build-check/logs' / f'soak-{self.name}.daemon.log'
+        kept.write_text(''.join(path.read_text(errors='replace')
+                                for path in sorted(state.glob('**/log*')) if path.is_file()))
+
+    def stop_readers(self):
         for output, process in self.readers:
             process.terminate()
             try:
@@ -220,15 +238,6 @@ class Soak:
         for process, _ in self.tools:
             process.kill()
             process.wait()
-        self.status = self.mount.status() if self.mount.pids() else {}
-        for wrong in self.mount.clean_up():
-            self.violation(wrong)
-        self.chaos.close()
-        self.proxy.stop()
-        log = self.mount.home.base / 'state'
-        kept = ROOT / 'build-check/logs' / f'soak-{self.name}.daemon.log'
-        kept.write_text(''.join(path.read_text(errors='replace')
-                                for path in sorted(log.glob('**/log*')) if path.is_file()))
 
     def quarters(self, key):
         """Medians of the second quarter and of the last."""
