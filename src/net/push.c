@@ -86,7 +86,7 @@ int imap_check(struct imap *im)
     int r = imap_send_noop(im, &result);
     if (r == 0)
         r = wait_for_answer(im, &result, NULL, "the server does not answer any more");
-    return r < 0 ? r : 0; /* a NO or BAD is an answer, too */
+    return r; /* a NO or BAD is an answer, too */
 }
 
 int imap_idle(struct imap *im, unsigned max_ms, int wake_fd, struct imap_result *result,

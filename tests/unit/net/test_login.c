@@ -378,6 +378,60 @@ static void test_settings(void **state)
     assert_null(im);
 }
 
+/* ---- what the server said when it refused */
+
+static void say(struct imapd *s, void *arg)
+{
+    const char *const *lines = arg; /* greeting; NULL or the answer to the login */
+    imapd_send(s, "%s\r\n", lines[0]);
+    if (lines[1]) {
+        imapd_expect(s, "AUTHENTICATE PLAIN");
+        imapd_send(s, "+ \r\n");
+        (void)imapd_line(s);
+        imapd_send(s, "%s\r\n", lines[1]);
+    }
+    imapd_wait_closed(s);
+}
+
+static void test_failures(void **state)
+{
+#define HELLO "* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hello"
+    static const struct {
+        const char *lines[2];
+        int result;
+        const char *code, *text;
+        uint64_t backoff;
+    } table[] = {
+        {{"* BYE too many connections", NULL}, -ECONNRESET, "", "too many connections", 0},
+        {{"* BYE [UNAVAILABLE] later", NULL}, -ECONNRESET, "UNAVAILABLE", "later", 0},
+        {{HELLO, "1 NO [unavailable] busy"}, -EAGAIN, "UNAVAILABLE", "busy", 0},
+        {{HELLO, "1 NO [AUTHENTICATIONFAILED] no"}, -EKEYEXPIRED, "AUTHENTICATIONFAILED", "no", 0},
+        {{HELLO, "1 BAD throttled. Suggested Backoff Time: 299961 milliseconds"},
+         -EKEYEXPIRED,
+         "",
+         "throttled. Suggested Backoff Time: 299961 milliseconds",
+         299961},
+        {{HELLO, "* BYE [ALERT] moved"}, -ECONNRESET, "ALERT", "moved", 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        struct imap_failure failure = {.backoff_ms = 7};
+        struct imap *im = NULL;
+        struct errtext err;
+        const char *lines[2] = {table[i].lines[0], table[i].lines[1]};
+        struct imapd *server = imapd_start(say, lines, NULL);
+        struct imap_settings settings = live_settings(server);
+        settings.failure = &failure;
+        int r = imap_connect(&settings, &im, &err);
+        const char *wrong = imapd_stop(server);
+        if (r != table[i].result || *wrong)
+            fail_msg("%zu: %d %s; %s", i, r, err.text, wrong);
+        assert_string_equal(failure.code, table[i].code);
+        assert_string_equal(failure.text, table[i].text);
+        assert_int_equal(failure.backoff_ms, table[i].backoff);
+    }
+}
+
 /* ---- addresses */
 
 static void test_addresses(void **state)
@@ -415,7 +469,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_certificates), cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_mechanisms),   cmocka_unit_test(test_settings),
-        cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_failures),     cmocka_unit_test(test_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -486,6 +486,36 @@ static void test_talk_without_end(void **state)
     session_end(&s);
 }
 
+/* ---- imap_check */
+
+static void answer_once(struct imapd *s, void *arg)
+{
+    imapd_login(s, "IDLE");
+    imapd_expect(s, "NOOP");
+    imapd_reply(s, arg);
+    imapd_expect(s, "NOOP"); /* and then it is as if the cable had been cut */
+    imapd_wait_closed(s);
+}
+
+static void test_check(void **state)
+{
+    static const char *answers[] = {"OK here", "NO busy", "BAD what?"};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(answers); i++) {
+        struct session s;
+        char answer[16];
+        snprintf(answer, sizeof(answer), "%s", answers[i]);
+        session_begin(&s, answer_once, answer, NULL, -1);
+        s.im->answer_ms = 500;
+        assert_int_equal(imap_check(s.im), 0); /* a refusal is an answer, too */
+        assert_int_equal(imap_error(s.im), 0);
+        assert_int_equal(imap_check(s.im), -ETIMEDOUT);
+        assert_int_equal(imap_error(s.im), -ETIMEDOUT);
+        assert_int_equal(imap_check(s.im), -ETIMEDOUT);
+        session_end(&s);
+    }
+}
+
 int main(void)
 {
     static int yes;
@@ -501,6 +531,7 @@ int main(void)
         cmocka_unit_test_prestate(test_notify, &yes),
         cmocka_unit_test(test_notify_refused),
         cmocka_unit_test(test_talk_without_end),
+        cmocka_unit_test(test_check),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -252,6 +252,47 @@ static void test_results(void **state)
     }
 }
 
+/* What is meant for the user or for all we do here is kept beside the result, and told once. */
+static void test_alert_and_refusal(void **state)
+{
+    static const struct {
+        const char *input, *alert, *code, *text; /* NULL: none */
+        uint64_t backoff;
+    } table[] = {
+        {"A1 OK done\r\n", NULL, NULL, NULL, 0},
+        {"* OK [ALERT] down at noon\r\nA1 OK done\r\n", "down at noon", NULL, NULL, 0},
+        {"* NO [ALERT] disk full\033[1m\r\nA1 OK done\r\n", "disk full?[1m", NULL, NULL, 0},
+        {"A1 NO [alert] come here\r\n", "come here", NULL, NULL, 0},
+        {"A1 NO [NONEXISTENT] no\r\n", NULL, NULL, NULL, 0},
+        {"A1 OK [UNAVAILABLE] odd\r\n", NULL, NULL, NULL, 0},
+        {"A1 NO [LIMIT] slower\r\n", NULL, "LIMIT", "slower", 0},
+        {"A1 NO [OVERQUOTA] bandwidth\r\n", NULL, "OVERQUOTA", "bandwidth", 0},
+        {"A1 BAD Suggested Backoff Time: 1500 milliseconds\r\n", NULL, "",
+         "Suggested Backoff Time: 1500 milliseconds", 1500},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        struct feed feed;
+        struct imap_result result;
+        struct imap_failure failure = {0};
+        feed_init(&feed, table[i].input, strlen(table[i].input), 0, 0);
+        assert_int_equal(imap_send_noop(&feed.im, &result), 0);
+        (void)feed_wait(&feed, &result);
+        assert_int_equal(imap_take_alert(&feed.im, &failure), table[i].alert != NULL);
+        if (table[i].alert)
+            assert_string_equal(failure.text, table[i].alert);
+        assert_false(imap_take_alert(&feed.im, &failure));
+        assert_int_equal(imap_take_refusal(&feed.im, &failure), table[i].code != NULL);
+        if (table[i].code) {
+            assert_string_equal(failure.code, table[i].code);
+            assert_string_equal(failure.text, table[i].text);
+            assert_int_equal(failure.backoff_ms, table[i].backoff);
+        }
+        assert_false(imap_take_refusal(&feed.im, &failure));
+        feed_release(&feed);
+    }
+}
+
 static void test_out_of_order(void **state)
 {
     static const char input[] = "A2 OK two\r\nA3 NO three\r\nA1 OK one\r\n";
@@ -519,12 +560,19 @@ static void test_injection(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),        cmocka_unit_test(test_results),
-        cmocka_unit_test(test_out_of_order), cmocka_unit_test(test_select),
-        cmocka_unit_test(test_closed),       cmocka_unit_test(test_nesting),
-        cmocka_unit_test(test_line_length),  cmocka_unit_test(test_long_sets),
-        cmocka_unit_test(test_header_cap),   cmocka_unit_test(test_noise),
-        cmocka_unit_test(test_commands),     cmocka_unit_test(test_injection),
+        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_results),
+        cmocka_unit_test(test_alert_and_refusal),
+        cmocka_unit_test(test_out_of_order),
+        cmocka_unit_test(test_select),
+        cmocka_unit_test(test_closed),
+        cmocka_unit_test(test_nesting),
+        cmocka_unit_test(test_line_length),
+        cmocka_unit_test(test_long_sets),
+        cmocka_unit_test(test_header_cap),
+        cmocka_unit_test(test_noise),
+        cmocka_unit_test(test_commands),
+        cmocka_unit_test(test_injection),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
