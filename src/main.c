@@ -3,13 +3,16 @@
  *
  *   options -> lock -> secret (may ask the terminal) -> fork -> account, view, fs -> login and
  *   folder list -> control socket -> mount -> report -> serve
- *   stop: control socket, account (answers what is parked), mount, the rest
+ *   with a cache: ... account, view, fs -> control socket -> mount -> serve, and meanwhile, on a
+ *   thread of its own, login and folder list -> report
+ *   stop: login, control socket, account (answers what is parked), mount, the rest
  *
  * Everything that can fail has failed before the command returns 0, and then nothing stays
  * mounted.
  */
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,6 +45,11 @@ struct daemon {
     struct view *view;
     struct fs *fs;
     struct control *control;
+    /* With a cache; `failure` and `failed` are the thread's until it has been joined. */
+    pthread_t main_thread, login_thread;
+    bool logs_in_beside;
+    int failed; /* 0, or -errno: the mount ends */
+    struct errtext failure;
 };
 
 static int exit_code_of(int r)
@@ -155,20 +163,66 @@ static int make_parts(struct daemon *d, struct errtext *err)
     return fs_new(d->view, fsname, settings->fuse_options, settings->debug, &d->fs, err);
 }
 
-/* Other threads leave these to the one that serves. */
-static void block_signals(bool block)
+/* The thread that serves takes these, and only while it does (fs_loop). */
+static void block_signals(void)
 {
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGHUP);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
-    pthread_sigmask(block ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
 static void interrupt_start(void *ctx)
 {
     account_interrupt(ctx);
+}
+
+static int check_root(struct daemon *d, struct errtext *err)
+{
+    int r = view_check_root(d->view);
+    return r < 0 ? err_set(err, -r, "folder %s: %s", d->command.settings.folder, strerror(-r)) : 0;
+}
+
+static int log_in(struct daemon *d, struct errtext *err)
+{
+    int r = account_start(d->account, steal(&d->secret), err);
+    return r < 0 ? r : check_root(d, err);
+}
+
+static int mount_it(struct daemon *d, struct errtext *err)
+{
+    int r = control_start(d->socket_path, answer, d, &d->control, err);
+    if (r == 0)
+        r = fs_mount(d->fs, d->mountpoint, err);
+    if (r == 0)
+        log_info("%s mounted at %s", d->command.settings.account, d->mountpoint);
+    return r;
+}
+
+static void report_done(struct daemon *d, const struct errtext *err)
+{
+    CLEANUP_FREE char *offline =
+        err->text[0] ? str_printf("%s; working offline from the cache", err->text) : NULL;
+    background_report(&d->background, EXIT_OK, offline ? offline : "");
+}
+
+static void *login_main(void *arg)
+{
+    struct daemon *d = arg;
+    struct errtext err = {""};
+    int r = log_in(d, &err);
+    if (background_unwatch(&d->background))
+        r = err_set(&err, ECANCELED, "interrupted");
+    if (r == 0) {
+        report_done(d, &err);
+        return NULL;
+    }
+    d->failed = r;
+    d->failure = err;
+    pthread_kill(d->main_thread, SIGTERM); /* ends fs_loop; blocked when that has ended already */
+    return NULL;
 }
 
 static int start(struct daemon *d, struct errtext *err)
@@ -183,16 +237,24 @@ static int start(struct daemon *d, struct errtext *err)
     if (r < 0)
         return r;
     struct news_listener listener = fs_listener(d->fs);
+    account_set_listener(d->account, &listener);
     r = background_watch(&d->background, interrupt_start, d->account);
     if (r < 0)
         return err_set(err, -r, "thread: %s", strerror(-r));
-    r = account_start(d->account, steal(&d->secret), &listener, err);
-    if (r == 0 && (r = view_check_root(d->view)) < 0)
-        err_set(err, -r, "folder %s: %s", d->command.settings.folder, strerror(-r));
-    if (r == 0)
-        r = control_start(d->socket_path, answer, d, &d->control, err);
-    if (r == 0)
-        r = fs_mount(d->fs, d->mountpoint, err);
+    if (account_has_cache(d->account) && !d->command.settings.offline &&
+        view_check_root(d->view) == 0) {
+        r = mount_it(d, err);
+        d->main_thread = pthread_self();
+        if (r == 0 && (r = -pthread_create(&d->login_thread, NULL, login_main, d)) < 0)
+            err_set(err, -r, "thread: %s", strerror(-r));
+        d->logs_in_beside = r == 0;
+        if (r == 0)
+            return 0;
+    } else {
+        r = log_in(d, err);
+        if (r == 0)
+            r = mount_it(d, err);
+    }
     if (background_unwatch(&d->background))
         r = err_set(err, ECANCELED, "interrupted");
     return r;
@@ -213,25 +275,32 @@ static void stop(struct daemon *d)
         log_error("%s is still mounted: %s", d->mountpoint, err.text);
 }
 
+static int end(struct daemon *d, int r, const struct errtext *err)
+{
+    stop(d);
+    background_report(&d->background, exit_code_of(r), err->text[0] ? err->text : strerror(-r));
+    return exit_code_of(r);
+}
+
 static int serve(struct daemon *d)
 {
     struct errtext err = {""};
     protect_memory();
     secret_lock(d->secret);
     signal(SIGPIPE, SIG_IGN);
-    block_signals(true);
+    block_signals();
     int r = start(d, &err);
-    if (r < 0) {
-        stop(d);
-        background_report(&d->background, exit_code_of(r), err.text[0] ? err.text : strerror(-r));
-        return exit_code_of(r);
-    }
-    log_info("%s mounted at %s", d->command.settings.account, d->mountpoint);
-    block_signals(false);
-    CLEANUP_FREE char *offline =
-        err.text[0] ? str_printf("%s; working offline from the cache", err.text) : NULL;
-    background_report(&d->background, EXIT_OK, offline ? offline : "");
+    if (r < 0)
+        return end(d, r, &err);
+    if (!d->logs_in_beside)
+        report_done(d, &err);
     r = fs_loop(d->fs);
+    if (d->logs_in_beside) {
+        account_interrupt(d->account);
+        pthread_join(d->login_thread, NULL);
+    }
+    if (d->failed < 0)
+        return end(d, d->failed, &d->failure);
     stop(d);
     log_info("%s unmounted", d->command.settings.account);
     return r < 0 ? EXIT_OTHER : EXIT_OK;

@@ -92,7 +92,12 @@ void account_free(struct account *a)
     free(a);
 }
 
-static bool has_cached_folders(struct account *a)
+void account_set_listener(struct account *a, const struct news_listener *news)
+{
+    a->news = *news;
+}
+
+bool account_has_cache(struct account *a)
 {
     CLEANUP_STORE_FOLDER struct store_folder folder = {0};
     return store_folder_next_any(a->store, 0, &folder) == 0;
@@ -115,18 +120,16 @@ static int first_login(struct account *a, struct imap_failure *failure, struct e
     return r;
 }
 
-int account_start(struct account *a, struct secret *secret, const struct news_listener *news,
-                  struct errtext *err)
+int account_start(struct account *a, struct secret *secret, struct errtext *err)
 {
     a->secret = secret;
-    a->news = *news;
     struct imap_failure failure = {0};
     err->text[0] = '\0';
     int r = a->settings->offline
                 ? err_set(err, ENETUNREACH, "%s: offline, as asked", a->settings->host)
                 : first_login(a, &failure, err);
     bool offline =
-        a->settings->offline || ((is_unreachable(r) || r == -ETIMEDOUT) && has_cached_folders(a));
+        a->settings->offline || ((is_unreachable(r) || r == -ETIMEDOUT) && account_has_cache(a));
     if (offline) {
         worker_disconnect(&a->workers[0]);
         account_set_offline(a, r, &failure, err);

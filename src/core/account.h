@@ -44,12 +44,16 @@ MUST_USE int account_new(const struct settings *settings, struct account **ret,
 /* After account_stop. */
 void account_free(struct account *account);
 
+/* Whom to tell; before anything else is asked for. */
+void account_set_listener(struct account *account, const struct news_listener *news);
+/* Whether there are folders to show without the server. */
+bool account_has_cache(struct account *account);
 /* Connects, logs in, reads the folder list, then starts the threads.  The secret is taken over.
+ * What is asked for meanwhile waits for the outcome.
  * With the setting `offline`, or where the server is unreachable and the cache has folders, 0 as
  * well: then `err` holds why the account is offline, else "".
  * Errors as in imap.h; `err` says it in one line. */
-MUST_USE int account_start(struct account *account, struct secret *secret,
-                           const struct news_listener *news, struct errtext *err);
+MUST_USE int account_start(struct account *account, struct secret *secret, struct errtext *err);
 /* Makes an account_start that waits for the server fail with -ECANCELED; account_stop follows.
  * Any thread. */
 void account_interrupt(struct account *account);

@@ -7,6 +7,8 @@
 #include "fs.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -119,6 +121,18 @@ int fs_mount(struct fs *fs, const char *mountpoint, struct errtext *err)
     return 0;
 }
 
+/* Signals that end the mount reach this thread alone, and only while libfuse handles them: all
+ * threads inherit them blocked. */
+static void let_signals_in(int how)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    pthread_sigmask(how, &set, NULL);
+}
+
 int fs_loop(struct fs *fs)
 {
     if (fuse_set_signal_handlers(fs->session) != 0)
@@ -130,7 +144,9 @@ int fs_loop(struct fs *fs)
     if (r == 0 && config) {
         fuse_loop_cfg_set_max_threads(config, LOOP_THREADS);
         fuse_loop_cfg_set_idle_threads(config, LOOP_THREADS);
+        let_signals_in(SIG_UNBLOCK);
         r = fuse_session_loop_mt(fs->session, config);
+        let_signals_in(SIG_BLOCK);
     }
     if (config)
         fuse_loop_cfg_destroy(config);
