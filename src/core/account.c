@@ -169,6 +169,15 @@ int account_list_folder(struct account *a, uint64_t folder, struct waiter *waite
     return r < 0 && waiter ? r : queue_add(a->queue, &job, waiter);
 }
 
+int account_search(struct account *a, struct search_lane *lane, void (*release)(void *lane),
+                   struct waiter *waiter)
+{
+    static _Atomic uint64_t number;
+    struct job job = {.kind = JOB_SEARCH, .ino = ++number, .data = lane, .release = release};
+    int r = account_may_connect(a);
+    return r < 0 ? r : queue_add(a->queue, &job, waiter);
+}
+
 int account_fetch_body(struct account *a, uint64_t folder, uint64_t ino, uint64_t size,
                        struct waiter *waiter)
 {

@@ -66,6 +66,11 @@ void account_stop(struct account *account);
 MUST_USE int account_list_folder(struct account *account, uint64_t folder, struct waiter *waiter);
 MUST_USE int account_fetch_body(struct account *account, uint64_t folder, uint64_t ino,
                                 uint64_t size, struct waiter *waiter);
+/* A batch of a search, see search_work.h; released with the job.  On failure it is still the
+ * caller's. */
+struct search_lane;
+MUST_USE int account_search(struct account *account, struct search_lane *lane,
+                            void (*release)(void *lane), struct waiter *waiter);
 /* The user is in this folder: it is watched as connections allow. */
 void account_folder_used(struct account *account, uint64_t folder);
 /* As queue_cancel. */

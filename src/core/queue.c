@@ -74,6 +74,13 @@ static struct queue_entry *find(struct queue *q, enum job_kind kind, uint64_t in
     return entry;
 }
 
+static void free_entry(struct queue_entry *entry)
+{
+    if (entry->job.release)
+        entry->job.release(entry->job.data);
+    free(entry);
+}
+
 static struct queue_entry **list_of(struct queue *q, struct queue_entry *entry)
 {
     return entry->waiters ? &q->foreground : &q->background;
@@ -191,7 +198,7 @@ bool queue_cancel(struct queue *q, struct waiter *waiter)
             enqueue(q, entry);
         } else if (last) { /* nobody wants it any more */
             HASH_DEL(q->table, entry);
-            free(entry);
+            free_entry(entry);
         }
     }
     pthread_mutex_unlock(&q->mutex);
@@ -321,7 +328,7 @@ static struct waiter *remove_entry(struct queue *q, struct queue_entry *entry)
     promote_later(entry);
     struct waiter *waiters = take_waiters(entry);
     HASH_DEL(q->table, entry);
-    free(entry);
+    free_entry(entry);
     return waiters;
 }
 

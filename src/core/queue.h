@@ -18,6 +18,7 @@ enum job_kind {
     JOB_BODY,    /* fetch the body of message `ino` */
     JOB_LISTING, /* bring the listing of folder `ino` up to date */
     JOB_REFRESH, /* LIST, STATUS, quota of the whole account; ino 0 */
+    JOB_SEARCH,  /* some folders of a search; ino: a number of its own */
     JOB_KINDS,
 };
 
@@ -41,6 +42,10 @@ struct job {
     uint64_t ino;
     uint64_t folder; /* of JOB_BODY: the message's folder */
     uint64_t size;   /* of JOB_BODY: bytes expected */
+    void *data;      /* of JOB_SEARCH: what to do; borrowed until `release` */
+    /* Called once when the job is no more, done or not; may be NULL.  Perhaps under the queue's
+     * mutex: it frees and does nothing else. */
+    void (*release)(void *data);
     /* private to queue.c */
     struct queue_entry *entry;
 };

@@ -6,7 +6,7 @@
  *
  * Who takes a job: of the idle workers the one that has the folder open, else one that is
  * connected, else the first; so one reader uses one connection.  One worker is kept free of
- * listings, so that a long listing does not hold up an open.
+ * listings and searches, so that a long one does not hold up an open; and one free of searches.
  */
 #include "account_internal.h"
 
@@ -19,6 +19,7 @@
 #include "keeper.h"
 #include "log.h"
 #include "refresh.h"
+#include "search_work.h"
 #include "sync.h"
 #include "watch.h"
 
@@ -75,6 +76,13 @@ static int run_refresh(struct worker *w)
         pthread_mutex_unlock(&w->account->mutex);
     }
     return r;
+}
+
+static int run_search(struct worker *w, const struct job *job)
+{
+    w->fresh_view = false;
+    w->selected = 0; /* the last of several folders will be open */
+    return search_work(job->data, w->im);
 }
 
 /* A mailbox that has been open for a while may not know of the newest messages: what it did not
@@ -199,7 +207,9 @@ static void run_other_job(struct worker *w, const struct job *job)
             return;
         }
         if (r == 0)
-            r = job->kind == JOB_LISTING ? run_listing(w, job) : run_refresh(w);
+            r = job->kind == JOB_LISTING  ? run_listing(w, job)
+                : job->kind == JOB_SEARCH ? run_search(w, job)
+                                          : run_refresh(w);
         bool broke = w->im && imap_error(w->im) < 0;
         if (broke && r == -ECONNRESET && attempt == 0)
             continue;
@@ -217,7 +227,7 @@ static void run_other_job(struct worker *w, const struct job *job)
 
 static int fitness(const struct worker *w, const struct job *job)
 {
-    uint64_t folder = job->kind == JOB_BODY ? job->folder : job->ino;
+    uint64_t folder = job->kind == JOB_BODY ? job->folder : job->kind == JOB_SEARCH ? 0 : job->ino;
     if (job->kind == JOB_LISTING && w->connected && watch_folder(w) == folder)
         return 3;
     return w->selected == folder && folder ? 2 : w->connected ? 1 : 0;
@@ -241,7 +251,11 @@ static bool may_take(void *ctx, const struct job *job, const unsigned running[JO
         return false;
     bool own = job->kind == JOB_LISTING && watch_folder(w) == job->ino;
     if (!own && job->kind != JOB_BODY && a->taken > 1 &&
-        running[JOB_LISTING] + running[JOB_REFRESH] >= listings_max(a))
+        running[JOB_LISTING] + running[JOB_REFRESH] + running[JOB_SEARCH] >= listings_max(a))
+        return false;
+    /* Nor does a search hold up a listing, where there are enough workers. */
+    if (job->kind == JOB_SEARCH && listings_max(a) > 1 &&
+        running[JOB_SEARCH] >= listings_max(a) - 1)
         return false;
     for (unsigned i = 0; i < a->n_workers; i++) {
         const struct worker *other = &a->workers[i];

@@ -461,6 +461,9 @@ class Session:
 
     def do_uid_search(self, tag, command):
         folder = self.selected
+        if not folder:
+            self.line(f'{tag} BAD nothing selected')
+            return
         uids = [str(message.uid) for message in folder.messages]
         if 'RETURN' in command.upper():
             found = f' ALL {",".join(uids)}' if uids else ''

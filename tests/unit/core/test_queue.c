@@ -301,6 +301,46 @@ static void test_waiting_for_the_next_run(void **state)
     queue_free(q);
 }
 
+static void count_release(void *data)
+{
+    ++*(int *)data;
+}
+
+/* What a job carries is released once, however the job ends, and before its waiter is called. */
+static void test_release(void **state)
+{
+    (void)state;
+    enum end { FINISH, CANCEL, CANCEL_RUNNING, FAIL, CLOSE, RETURN_CLOSED, ENDS };
+    for (int end = 0; end < ENDS; end++) {
+        struct queue *q = new_queue();
+        struct probe a = {.waiter = {.done = on_done}};
+        int released = 0;
+        struct job taken,
+            job = {.kind = JOB_SEARCH, .ino = 1, .data = &released, .release = count_release};
+        bool runs = end == FINISH || end == CANCEL_RUNNING || end == RETURN_CLOSED;
+        assert_int_equal(queue_add(q, &job, &a.waiter), 0);
+        if (runs) {
+            assert_int_equal(take(q, &taken, 1, 0), 1);
+            assert_ptr_equal(taken.data, &released);
+        }
+        assert_int_equal(released, 0);
+        if (end == CANCEL || end == CANCEL_RUNNING)
+            assert_true(queue_cancel(q, &a.waiter));
+        if (end == FAIL)
+            queue_fail_all(q, -ENETUNREACH);
+        if (end == CLOSE || end == RETURN_CLOSED)
+            queue_close(q);
+        assert_int_equal(released, !runs);
+        if (end == RETURN_CLOSED)
+            queue_return(q, &taken);
+        else if (runs)
+            queue_finish(q, &taken, 0);
+        assert_int_equal(released, 1);
+        assert_int_equal(a.calls, end != CANCEL && end != CANCEL_RUNNING);
+        close_and_free(q);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -315,6 +355,7 @@ int main(void)
         cmocka_unit_test(test_what_may_not_be_taken_is_passed_over),
         cmocka_unit_test(test_return_and_close),
         cmocka_unit_test(test_fail_all_leaves_running_jobs),
+        cmocka_unit_test(test_release),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
