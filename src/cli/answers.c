@@ -6,6 +6,7 @@ static const struct {
     const char *name;
     answer_fn *answer;
 } answers[] = {
+    {"search", answer_search},
     {"status", answer_status},
     {"unmount", answer_unmount},
 };

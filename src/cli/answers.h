@@ -28,6 +28,7 @@ answer_fn answer_request;
 /* "VERB: text" on the client's standard error; returns `code`. */
 int answer_fail(struct reply *reply, const char *verb, enum exit_code code, const char *text);
 
+answer_fn answer_search;
 answer_fn answer_status;
 answer_fn answer_unmount;
 

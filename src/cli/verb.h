@@ -35,6 +35,7 @@ int verb_call(const char *dir, int argc, const char *const *argv, unsigned flags
  * must.  -ENOENT: in no mount of ours; -ENOMEM. */
 MUST_USE int verb_locate(const char *path, char **ret_mountpoint, char **ret_inside);
 
+int verb_search(int argc, char **argv);
 int verb_status(int argc, char **argv);
 int verb_unmount(int argc, char **argv);
 

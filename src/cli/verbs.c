@@ -18,6 +18,7 @@ static const struct verb {
     int (*run)(int argc, char **argv); /* NULL: not yet */
 } verbs[] = {
     {"status", "[DIR] [--json]", "accounts, connections and folders", verb_status},
+    {"search", "[DIR] QUERY...", "search on the server, print paths", verb_search},
     {"unmount", "DIR", "end a mount", verb_unmount},
     {"help", "", "this text", verb_help},
     {.name = "--help", .run = verb_help},
@@ -28,7 +29,6 @@ static const struct verb {
     {.name = "login"},
     {.name = "sync"},
     {.name = "flag"},
-    {.name = "search"},
     {.name = "pin"},
     {.name = "unpin"},
     {.name = "log"},
