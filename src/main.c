@@ -7,6 +7,8 @@
  *   thread of its own, login and folder list -> report
  *   stop: login, control socket, account (answers what is parked), mount, the rest
  *
+ * With ANNOUNCER_WORD it is the helper of another mailmount instead (announcer.h).
+ *
  * Everything that can fail has failed before the command returns 0, and then nothing stays
  * mounted.
  */
@@ -22,6 +24,7 @@
 #include <unistd.h>
 
 #include "account.h"
+#include "announcer.h"
 #include "answers.h"
 #include "background.h"
 #include "control.h"
@@ -325,6 +328,8 @@ static int run(struct daemon *d, int argc, char **argv)
 int main(int argc, char **argv)
 {
     struct daemon d = {.lock_fd = -1, .background = {.report_fd = -1}};
+    if (argc > 1 && strcmp(argv[1], ANNOUNCER_WORD) == 0)
+        return announcer_main(argc, argv);
     umask(077);
     if (argc > 1 && verb_known(argv[1]))
         return verb_run(argc - 1, argv + 1);

@@ -17,6 +17,7 @@
 
 extern char **environ;
 
+#define BUSY_TRIES    10
 #define MOUNTINFO_MAX ((size_t)16 << 20)
 #define FS_TYPE       "fuse.mailmount"
 #define SOCKET_XATTR  "user.mailmount.socket"
@@ -295,7 +296,13 @@ int mountpoint_unmount(const char *dir, bool lazy, struct errtext *err)
     int r = find(dir, &path);
     if (r < 0)
         return err_set(err, -r, "%s: not a mailmount mount point", dir);
-    return unmount_path(path, lazy, err);
+    /* The helper that announces changes is in the mount for moments; who else is there, stays. */
+    r = unmount_path(path, lazy, err);
+    for (int i = 0; r == -EBUSY && i < BUSY_TRIES; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = 20 * 1000000L}, NULL);
+        r = unmount_path(path, lazy, err);
+    }
+    return r;
 }
 
 int mountpoint_detach_dead(const char *dir, struct errtext *err)

@@ -74,6 +74,25 @@ uint64_t view_visible_ino(struct view *view, uint64_t ino)
     return ino && ino == view->root_ino ? VIEW_ROOT : ino;
 }
 
+int view_directory_path(struct view *view, uint64_t ino, struct str *out)
+{
+    CLEANUP_STORE_FOLDER struct store_folder folder = {0};
+    const char *root = view->settings->folder, *path;
+    if (ino == VIEW_ROOT)
+        return 0;
+    int r = store_folder_by_ino(view->store, ino, &folder);
+    if (r < 0)
+        return r;
+    path = folder.path;
+    if (root) {
+        size_t n = strlen(root);
+        if (strncmp(path, root, n) != 0 || path[n] != '/')
+            return -ENOENT;
+        path += n + 1;
+    }
+    return str_printf_append(out, "/%s", path);
+}
+
 int view_check_root(struct view *view)
 {
     CLEANUP_STORE_FOLDER struct store_folder folder = {0};

@@ -107,6 +107,19 @@ static json_t *quota_value(struct view *view)
     return json_pack("{s:o, s:o}", "used", number(used), "limit", number(limit));
 }
 
+/* What inotify watchers were told. */
+static json_t *announcements_value(struct view *view)
+{
+    static const char *const names[] = {[ANNOUNCE_OFF] = "off",
+                                        [ANNOUNCE_IDLE] = "idle",
+                                        [ANNOUNCE_RUNNING] = "running",
+                                        [ANNOUNCE_FAILED] = "failed"};
+    const struct announce_figures *f = view_announce_figures(view);
+    return json_pack("{s:s, s:o, s:o, s:o, s:o}", "state", names[f->state], "announced",
+                     number(f->announced), "dropped", number(f->dropped), "failed",
+                     number(f->failed), "helper_starts", number(f->starts));
+}
+
 static void set_account(json_t *object, struct view *view, const struct account_snapshot *s)
 {
     const struct settings *settings = view->settings;
@@ -141,6 +154,7 @@ static void set_figures(json_t *object, struct view *view, const struct account_
     json_object_set_new(object, "cache_bytes", number(bytes));
     json_object_set_new(object, "cache_bodies", number(count));
     json_object_set_new(object, "quota", quota_value(view));
+    json_object_set_new(object, "announcements", announcements_value(view));
 }
 
 static int append_chunk(const char *data, size_t n, void *ctx)

@@ -52,6 +52,11 @@ struct account *view_account(const struct view *view)
     return view->account;
 }
 
+struct announce_figures *view_announce_figures(struct view *view)
+{
+    return &view->announce;
+}
+
 bool view_cancel(struct view *view, struct waiter *waiter)
 {
     return account_cancel(view->account, waiter);
@@ -75,7 +80,7 @@ void view_message_node(const struct view *view, const struct store_message *m,
     int64_t mtime = view->settings->mtime_date ? m->date : m->internaldate;
     *ret = (struct view_node){.ino = m->ino};
     ret->st.st_ino = m->ino;
-    ret->st.st_mode = S_IFREG | 0400;
+    ret->st.st_mode = S_IFREG | (view->settings->read_only ? 0400 : 0600);
     ret->st.st_nlink = 1;
     ret->st.st_uid = view->uid;
     ret->st.st_gid = view->gid;
@@ -92,7 +97,7 @@ static void directory_node(const struct view *view, uint64_t ino, int64_t mtime_
 {
     *ret = (struct view_node){.ino = ino};
     ret->st.st_ino = ino;
-    ret->st.st_mode = S_IFDIR | 0500;
+    ret->st.st_mode = S_IFDIR | (view->settings->read_only ? 0500 : 0700);
     ret->st.st_nlink = 1; /* as for other file systems that do not count subdirectories */
     ret->st.st_uid = view->uid;
     ret->st.st_gid = view->gid;

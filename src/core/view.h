@@ -34,6 +34,18 @@ uint64_t view_visible_ino(struct view *view, uint64_t ino);
 /* -ENOENT: the URL's /FOLDER does not exist. */
 MUST_USE int view_check_root(struct view *view);
 
+/* Appends "/PATH" of a directory below the mount point, nothing for the root.  -ENOENT: it is no
+ * folder (any more). */
+MUST_USE int view_directory_path(struct view *view, uint64_t ino, struct str *out);
+
+/* Announcements to inotify watchers: fs counts, status shows. */
+enum announce_state { ANNOUNCE_OFF, ANNOUNCE_IDLE, ANNOUNCE_RUNNING, ANNOUNCE_FAILED };
+struct announce_figures {
+    _Atomic enum announce_state state; /* idle: no helper process, it is started when needed */
+    _Atomic uint64_t announced, dropped, failed, starts;
+};
+struct announce_figures *view_announce_figures(struct view *view);
+
 struct view_node {
     uint64_t ino;
     struct stat st;

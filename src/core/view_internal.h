@@ -24,6 +24,7 @@ struct view {
     uid_t uid;
     gid_t gid;
     int64_t started_ns;
+    struct announce_figures announce;
     _Atomic uint64_t root_ino; /* of the URL's /FOLDER in the store; 0: not looked up yet */
 };
 

@@ -1,8 +1,8 @@
 /*
  * DESIGN.  Handlers (ops.c) run on a few libfuse threads and never wait: what is not here is
  * parked (park.c) and answered by an account's worker.  The kernel caches names, attributes,
- * listings and pages for a day; notify.c takes back what changed.  The mount is read-only: the
- * kernel itself answers EROFS to every change.
+ * listings and pages for a day; notify.c takes back what changed, announce.c tells watchers of it.
+ * Every change is refused with EROFS, by the kernel where the mount is `ro`, else by change.c.
  */
 #include "fs.h"
 
@@ -45,8 +45,9 @@ static void append_escaped(struct str *out, const char *value)
 static int make_session(struct fs *fs, const char *fsname, const char *fuse_options, bool debug)
 {
     CLEANUP_STR struct str options = STR_INIT(65536);
-    str_append_text(&options, "ro,nosuid,nodev,noexec,default_permissions,subtype=mailmount,"
-                              "fsname=");
+    if (account_settings(view_account(fs->view))->read_only)
+        str_append_text(&options, "ro,");
+    str_append_text(&options, "nosuid,nodev,noexec,default_permissions,subtype=mailmount,fsname=");
     append_escaped(&options, fsname);
     if (fuse_options)
         str_printf_append(&options, ",%s", fuse_options);
@@ -74,6 +75,8 @@ int fs_new(struct view *view, const char *fsname, const char *fuse_options, bool
     if (r == 0)
         r = parks_new(&fs->parks);
     if (r == 0)
+        r = announce_new(view, &fs->announce);
+    if (r == 0)
         r = make_session(fs, fsname, fuse_options, debug);
     if (r < 0) {
         err_set(err, -r, "the file system could not be set up: %s", strerror(-r));
@@ -88,13 +91,20 @@ void fs_free(struct fs *fs)
 {
     if (!fs)
         return;
+    /* A notification may wait for a directory's lock, and its holder for an answer. */
+    struct drain *drain = fs->mounted ? drain_start(fs->session) : NULL;
     if (fs->notify)
         notify_stop(fs->notify);
+    if (fs->announce)
+        announce_stop(fs->announce);
+    drain_stop(drain);
     fs_unmount(fs);
     if (fs->session)
         fuse_session_destroy(fs->session);
+    announce_free(fs->announce);
     notify_free(fs->notify);
     parks_free(fs->parks);
+    free(fs->mountpoint);
     free(fs);
 }
 
@@ -112,6 +122,9 @@ struct news_listener fs_listener(struct fs *fs)
 
 int fs_mount(struct fs *fs, const char *mountpoint, struct errtext *err)
 {
+    fs->mountpoint = strdup(mountpoint);
+    if (!fs->mountpoint)
+        return err_set(err, ENOMEM, "out of memory");
     if (fuse_session_mount(fs->session, mountpoint) != 0)
         return err_set(err, EIO,
                        "%s: could not be mounted; is /dev/fuse there and fusermount3 "
@@ -133,11 +146,23 @@ static void let_signals_in(int how)
     pthread_sigmask(how, &set, NULL);
 }
 
+static void start_announcing(struct fs *fs)
+{
+    const struct settings *settings = account_settings(view_account(fs->view));
+    if (settings->read_only || settings->no_announce)
+        return;
+    int r = announce_start(fs->announce, fs->session, fs->mountpoint);
+    if (r < 0)
+        log_error("%s: changes are not announced to inotify watchers: %s", fs->mountpoint,
+                  strerror(-r));
+}
+
 int fs_loop(struct fs *fs)
 {
     if (fuse_set_signal_handlers(fs->session) != 0)
         return -EINVAL;
-    int r = notify_start(fs->notify, fs->session);
+    start_announcing(fs);
+    int r = notify_start(fs->notify, fs->session, fs->announce);
     if (r == 0)
         r = parks_start(fs->parks);
     struct fuse_loop_config *config = fuse_loop_cfg_create();

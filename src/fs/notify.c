@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "announce.h"
 #include "log.h"
 
 enum lane_kind { LANE_NAMES, LANE_ATTRIBUTES, LANES };
@@ -31,7 +32,9 @@ struct lane {
 };
 
 struct notify {
-    struct fuse_session *session; /* set before the threads start, constant afterwards */
+    /* set before the threads start, constant afterwards */
+    struct fuse_session *session;
+    struct announce *announce;
     struct lane lanes[LANES];
 };
 
@@ -64,8 +67,9 @@ void notify_free(struct notify *n)
 
 /* ---- the lane's thread */
 
-static void tell_kernel(struct fuse_session *session, const struct event *event, bool last_of_dir)
+static void tell_kernel(const struct notify *notify, const struct event *event, bool last_of_dir)
 {
+    struct fuse_session *session = notify->session;
     int r = 0;
     switch (event->news) {
     case NEWS_ADDED:
@@ -85,6 +89,7 @@ static void tell_kernel(struct fuse_session *session, const struct event *event,
                   (unsigned long long)event->ino, strerror(-r));
     if (event->news != NEWS_CHANGED && last_of_dir)
         fuse_lowlevel_notify_inval_inode(session, event->parent, 0, 0);
+    announce_add(notify->announce, event->news, event->parent, event->ino, event->name);
 }
 
 static void *lane_main(void *arg)
@@ -106,7 +111,7 @@ static void *lane_main(void *arg)
             if (batch->fn)
                 batch->fn(batch->arg);
             else /* one drop of the cached listing serves neighbours of the same directory */
-                tell_kernel(lane->notify->session, batch, !next || next->parent != batch->parent);
+                tell_kernel(lane->notify, batch, !next || next->parent != batch->parent);
             free(batch);
         }
         pthread_mutex_lock(&lane->mutex);
@@ -116,9 +121,10 @@ static void *lane_main(void *arg)
     return NULL;
 }
 
-int notify_start(struct notify *n, struct fuse_session *session)
+int notify_start(struct notify *n, struct fuse_session *session, struct announce *announce)
 {
     n->session = session;
+    n->announce = announce;
     for (int i = 0; i < LANES; i++) {
         int r = pthread_create(&n->lanes[i].thread, NULL, lane_main, &n->lanes[i]);
         if (r)

@@ -9,6 +9,8 @@
  * of ours is held, and there are two lanes: names, and attributes.  Replies that must come behind
  * a correction of the size go through the lane of attributes.
  *
+ * What the kernel was told of names is handed to announce.h.
+ *
  * Any thread may add; nothing waits.
  */
 #ifndef MAILMOUNT_NOTIFY_H
@@ -17,13 +19,15 @@
 #include "news.h"
 #include "util.h"
 
+struct announce;
 struct notify;
 struct fuse_session;
 
 MUST_USE int notify_new(struct notify **ret);
 void notify_free(struct notify *notify); /* after notify_stop */
 /* Until this is called, news is dropped and calls run at once. */
-MUST_USE int notify_start(struct notify *notify, struct fuse_session *session);
+MUST_USE int notify_start(struct notify *notify, struct fuse_session *session,
+                          struct announce *announce);
 void notify_stop(struct notify *notify); /* what is queued is worked off first */
 
 void notify_news(struct notify *notify, enum news news, uint64_t parent, uint64_t ino,

@@ -9,9 +9,6 @@
 #include "park.h"
 #include "str.h"
 
-/* The kernel keeps what it is told until it is told otherwise (notify.h). */
-#define CACHE_SECONDS 86400.0
-
 #define XATTR_MAX 65536
 
 static struct fs *fs_of(fuse_req_t req)
@@ -37,13 +34,13 @@ void request_fail(const struct request *request, int r)
     fuse_reply_err(request->req, as_errno(r));
 }
 
-static struct fuse_entry_param entry_of(const struct view_node *node)
+struct fuse_entry_param fs_entry_of(const struct view_node *node)
 {
-    double timeout = node->fleeting ? 0 : CACHE_SECONDS;
+    double timeout = node->fleeting ? 0 : FS_CACHE_SECONDS;
     return (struct fuse_entry_param){.ino = node->ino,
                                      .attr = node->st,
                                      .attr_timeout = timeout,
-                                     .entry_timeout = CACHE_SECONDS};
+                                     .entry_timeout = FS_CACHE_SECONDS};
 }
 
 /* ---- requests that may be parked */
@@ -51,12 +48,14 @@ static struct fuse_entry_param entry_of(const struct view_node *node)
 static int answer_lookup(struct fs *fs, const struct request *q)
 {
     struct view_node node;
-    struct fuse_entry_param entry = {.entry_timeout = CACHE_SECONDS}; /* negative */
+    struct fuse_entry_param entry = {.entry_timeout = FS_CACHE_SECONDS}; /* negative */
     int r = view_lookup(fs->view, q->ino, q->name, NULL, &node);
     if (r < 0 && r != -ENOENT)
         return r;
     if (r == 0)
-        entry = entry_of(&node);
+        entry = fs_entry_of(&node);
+    if (announce_is_current(fs->announce, q->ino, q->name))
+        entry.entry_timeout = 0;
     fuse_reply_entry(q->req, &entry);
     return 0;
 }
@@ -142,7 +141,8 @@ int request_ask(struct fs *fs, const struct request *q, struct waiter *waiter)
 static void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     struct request q = {.kind = REQUEST_LOOKUP, .req = req, .ino = parent, .name = name};
-    park_or_answer(fs_of(req), &q);
+    if (!change_lookup(fs_of(req), req, parent, name))
+        park_or_answer(fs_of(req), &q);
 }
 
 static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -154,7 +154,7 @@ static void op_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
 static void op_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
     struct request q = {.kind = REQUEST_OPEN, .req = req, .ino = ino, .fi = *fi};
-    if ((fi->flags & O_ACCMODE) != O_RDONLY)
+    if ((fi->flags & O_ACCMODE) != O_RDONLY || (fi->flags & O_TRUNC))
         fuse_reply_err(req, EROFS);
     else
         park_or_answer(fs_of(req), &q);
@@ -175,7 +175,7 @@ static void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
     if (r < 0)
         fuse_reply_err(req, as_errno(r));
     else
-        fuse_reply_attr(req, &node.st, node.fleeting ? 0 : CACHE_SECONDS);
+        fuse_reply_attr(req, &node.st, node.fleeting ? 0 : FS_CACHE_SECONDS);
 }
 
 static void op_statfs(fuse_req_t req, fuse_ino_t ino)
@@ -216,6 +216,7 @@ static void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 
 struct filling {
     fuse_req_t req;
+    fuse_ino_t ino;
     bool plus;
     char *buffer;
     size_t size, used;
@@ -227,7 +228,9 @@ static int fill(void *ctx, const char *name, const struct view_node *node, uint6
     char *to = f->buffer + f->used;
     size_t room = f->size - f->used, need;
     if (f->plus) {
-        struct fuse_entry_param entry = entry_of(node);
+        struct fuse_entry_param entry = fs_entry_of(node);
+        if (announce_is_current(fs_of(f->req)->announce, f->ino, name))
+            entry.entry_timeout = 0;
         if (name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2])))
             entry.ino = 0; /* no LOOKUP is counted for these */
         need = fuse_add_direntry_plus(f->req, to, room, name, &entry, (off_t)cookie);
@@ -245,7 +248,7 @@ static void read_directory(fuse_req_t req, fuse_ino_t ino, size_t size, off_t of
     /* The smallest entry of READDIRPLUS takes 152 bytes, of READDIR 24, and names of messages are
      * 30 bytes and more. */
     unsigned max = (unsigned)(size / (plus ? 184 : 56)) + 1;
-    struct filling f = {.req = req, .plus = plus, .size = size, .buffer = malloc(size)};
+    struct filling f = {.req = req, .ino = ino, .plus = plus, .size = size, .buffer = malloc(size)};
     int r =
         f.buffer ? view_readdir(fs_of(req)->view, ino, (uint64_t)offset, max, fill, &f) : -ENOMEM;
     if (r < 0)
@@ -334,5 +337,18 @@ const struct fuse_lowlevel_ops fs_ops = {
     .statfs = op_statfs,
     .getxattr = op_getxattr,
     .listxattr = op_listxattr,
+    .setattr = change_setattr,
+    .mknod = change_mknod,
+    .mkdir = change_mkdir,
+    .unlink = change_unlink,
+    .rmdir = change_rmdir,
+    .symlink = change_symlink,
+    .rename = change_rename,
+    .link = change_link,
+    .create = change_create,
+    .write = change_write,
+    .fallocate = change_fallocate,
+    .setxattr = change_setxattr,
+    .removexattr = change_removexattr,
 };
 const size_t fs_ops_size = sizeof(fs_ops);

@@ -15,12 +15,17 @@ TIB = 1 << 40
 
 
 @pytest.fixture
-def small(mounts, scripted):
+def small(request, mounts, scripted):
     """A mount of two folders and ten messages, and its server."""
+    options = getattr(request, 'param', [])
     unread = [fake.Message(fake.sample_message(i), flags='\\Flagged') for i in range(10)]
     server = scripted([fake.Folder('INBOX', unread),
                        fake.Folder('Work', [fake.sample_message(99)])])
-    return mounts.plain(server.port), server
+    return mounts.plain(server.port, options), server
+
+
+# The kernel refuses every change where the mount is `ro`, else the daemon does.
+both_ways = pytest.mark.parametrize('small', [[], ['ro']], ids=['rw', 'ro'], indirect=True)
 
 
 def a_message(mount):
@@ -37,16 +42,19 @@ def errno_of(call, *arguments, **more):
 
 # ---- stat
 
+@both_ways
 def test_modes(small):
     mount, _ = small
+    read_only = 'ro' in mount.options
+    assert ('ro' in mounting.mount_entry(mount.path)['options']) == read_only
     for path in (mount.path, mount.path / 'INBOX'):
         info = os.stat(path)
         assert stat.S_ISDIR(info.st_mode)
-        assert stat.S_IMODE(info.st_mode) == 0o500
+        assert stat.S_IMODE(info.st_mode) == (0o500 if read_only else 0o700)
         assert (info.st_uid, info.st_gid) == (os.getuid(), os.getgid())
     info = os.stat(a_message(mount))
     assert stat.S_ISREG(info.st_mode)
-    assert stat.S_IMODE(info.st_mode) == 0o400
+    assert stat.S_IMODE(info.st_mode) == (0o400 if read_only else 0o600)
     assert info.st_nlink == 1
     assert (info.st_uid, info.st_gid) == (os.getuid(), os.getgid())
     assert info.st_blocks > 0
@@ -216,6 +224,7 @@ def test_cached_xattr(small):
 
 # ---- writing
 
+@both_ways
 def test_everything_is_read_only(small):
     mount, server = small
     path = a_message(mount)
@@ -225,6 +234,7 @@ def test_everything_is_read_only(small):
         'open for writing': (os.open, path, os.O_WRONLY),
         'open for both': (os.open, path, os.O_RDWR),
         'open, cutting': (os.open, path, os.O_WRONLY | os.O_TRUNC),
+        'open for reading, cutting': (os.open, path, os.O_RDONLY | os.O_TRUNC),
         'open, appending': (os.open, path, os.O_WRONLY | os.O_APPEND),
         'create': (os.open, here, os.O_CREAT | os.O_WRONLY, 0o600),
         'create exclusively': (os.open, here, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600),
@@ -242,6 +252,7 @@ def test_everything_is_read_only(small):
         'link': (os.link, path, here),
         'symlink': (os.symlink, path, here),
         'mkfifo': (os.mkfifo, here),
+        'mknod': (os.mknod, here),
         'setxattr flags': (os.setxattr, path, 'user.imap.flags', b'+\\Flagged'),
         'setxattr tags': (os.setxattr, path, 'user.xdg.tags', b'flagged'),
         'removexattr': (os.removexattr, path, 'user.xdg.tags'),
@@ -255,6 +266,46 @@ def test_everything_is_read_only(small):
     assert wrong == {}
     assert (sorted(os.listdir(inbox)), os.stat(path)) == before
     assert not server.commands('STORE|APPEND|CREATE|DELETE|RENAME|COPY|MOVE|EXPUNGE|SELECT ')
+
+
+TOOLS = {
+    'cp': 'cp /etc/passwd new',
+    'cp over': 'cp /etc/passwd "$message"',
+    'mv': 'mv "$message" new.eml',
+    'mv away': 'mv "$message" /tmp',
+    'rm': 'rm "$message"',
+    'rm -f': 'rm -f "$message"',
+    'touch': 'touch new',
+    'touch old': 'touch "$message"',
+    'mkdir': 'mkdir new',
+    'rmdir': 'rmdir ../Work',
+    'append': 'echo x >>"$message"',
+    'tee': 'echo x | tee "$message"',
+    'sed': 'sed -i s/a/b/ "$message"',
+    'ln': 'ln "$message" new',
+    'ln -s': 'ln -s "$message" new',
+    'chmod': 'chmod 777 "$message"',
+    'truncate': 'truncate -s 0 "$message"',
+    'dd': 'dd if=/dev/zero of="$message" bs=1 count=1 conv=notrunc',
+    'setfattr': 'setfattr -n user.imap.flags -v x "$message"',
+    'rsync': 'rsync /etc/passwd ./',
+}
+
+
+@both_ways
+def test_tools_say_so(small):
+    mount, _ = small
+    inbox = mount.path / 'INBOX'
+    environment = dict(os.environ, message=a_message(mount), LC_ALL='C')
+    before = sorted(os.listdir(inbox)), open(a_message(mount), 'rb').read()
+    wrong = {}
+    for name, script in TOOLS.items():
+        run = subprocess.run(['sh', '-c', script], cwd=inbox, env=environment, text=True,
+                             capture_output=True, timeout=30)
+        if run.returncode == 0 or 'Read-only file system' not in run.stderr:
+            wrong[name] = run.returncode, run.stderr
+    assert wrong == {}
+    assert (sorted(os.listdir(inbox)), open(a_message(mount), 'rb').read()) == before
 
 
 def test_access(small):

@@ -38,6 +38,11 @@ def check(mount, server):
                                    for m in server.folder('INBOX').messages]
     with pytest.raises(PermissionError):
         os.listdir(mount.path)
+    for command in (['touch', mount.path / 'INBOX/new'], ['mkdir', mount.path / 'new'],
+                    ['rm', mount.path / 'INBOX' / lines[2].split()[-1]],
+                    ['cp', '/etc/passwd', mount.path / 'INBOX' / lines[2].split()[-1]]):
+        out = as_nobody(*command)
+        assert out.returncode != 0 and 'Read-only file system' in out.stderr, out
 
 
 @pytest.mark.parametrize('how', ['fusermount', 'verb', 'sigterm'])

@@ -1,0 +1,514 @@
+"""Other clients' changes as inotify watchers see them: announced through the mount by a helper."""
+import errno
+import os
+import pathlib
+import queue
+import signal
+import subprocess
+import threading
+import time
+
+import compare
+import mount as mounting
+import pytest
+import samples
+import scripted as fake
+from test_desktop import display, end_session, windows      # noqa: F401 (a fixture)
+
+WITHIN = 20
+BASIC = 'IMAP4rev1 LITERAL+ NAMESPACE UIDPLUS MOVE UNSELECT ESEARCH LIST-STATUS LIST-EXTENDED ENABLE'
+
+
+class Watcher:
+    """A program that prints an event a line; `lines` collects them."""
+
+    def __init__(self, command, ready=None, **options):
+        self.process = subprocess.Popen([os.fspath(word) for word in command], text=True,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        stdin=subprocess.DEVNULL, bufsize=1, **options)
+        self.lines = []
+        self.errors = queue.Queue()
+        threading.Thread(target=self.collect, daemon=True).start()
+        threading.Thread(target=self.complain, daemon=True).start()
+        while ready and ready not in (line := self.errors.get(timeout=30)):
+            assert line, self.process.wait()
+
+    def collect(self):
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip('\n'))
+
+    def complain(self):
+        for line in self.process.stderr:
+            self.errors.put(line)
+        self.errors.put('')
+
+    def wait_for(self, *words, timeout=WITHIN):
+        """Waits for a line with all these words."""
+        mounting.wait_until(lambda: any(all(w in line for w in words) for line in list(self.lines)),
+                            timeout, 0.02, f'{words} in {self.lines}')
+
+    def count(self, word):
+        return sum(word in line for line in list(self.lines))
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def inotifywait(need_tool):
+    need_tool('inotifywait')
+    watchers = []
+
+    def start(*paths, flags=(), prefix=()):
+        watcher = Watcher([*prefix, 'inotifywait', '-m', '--format', '%e|%w%f', *flags, '-e',
+                           'create,delete,move,attrib', *paths], 'Watches established')
+        watchers.append(watcher)
+        return watcher
+    yield start
+    for watcher in watchers:
+        watcher.stop()
+
+
+def names(directory):
+    return sorted(os.listdir(directory))
+
+
+def message(seed=0):
+    return fake.sample_message(1000 + seed)
+
+
+def append(imap, folder, seed=0):
+    imap.append(folder, message(seed), '', samples.DATE + seed)
+
+
+def arrive(mount, imap, folder, seed=0):
+    """A new message of another client; its path when it is visible."""
+    directory = mount.path / folder
+    before = set(names(directory))
+    append(imap, folder, seed)
+    mounting.wait_until(lambda: set(names(directory)) - before, WITHIN, 0.02, 'new mail')
+    return directory / (set(names(directory)) - before).pop()
+
+
+def figures(mount):
+    return mount.status()['announcements']
+
+
+def helper_of(mount):
+    """The process ID of the helper, once there is one."""
+    def find():
+        for pid in mount.pids():
+            if b'--announcer' in pathlib.Path('/proc', str(pid), 'cmdline').read_bytes():
+                return pid
+        return None
+    return mounting.wait_until(find, WITHIN, 0.05, 'the helper')
+
+
+@pytest.fixture
+def watched(mounts, account):
+    """A mount on Dovecot that hears by NOTIFY only, and another client."""
+    account.fill('INBOX', 'Work/2026', count=5)
+    mount = mounts.account(account, ['poll=86400'])
+    for folder in ('INBOX', 'Work/2026'):
+        assert len(names(mount.path / folder)) == 5
+    mounting.wait_until(lambda: mount.status()['state'] == 'online', WITHIN)
+    imap = account.client()
+    yield mount, imap
+    imap.close()
+
+
+def move(imap, source, uid, target):
+    imap.ok(imap.imap.select(f'"{source}"'))
+    imap.ok(imap.imap.uid('MOVE', uid, f'"{target}"'))
+    imap.ok(imap.imap.unselect())
+
+
+def test_new_moved_and_expunged(watched, inotifywait):
+    mount, imap = watched
+    watcher = inotifywait(mount.path / 'INBOX', mount.path / 'Work/2026')
+    new = arrive(mount, imap, 'INBOX')
+    watcher.wait_for('CREATE|', str(new))
+    assert new.read_bytes() == message()
+    uid = compare.xattr(new, 'user.imap.uid')
+    move(imap, 'INBOX', uid, 'Work/2026')
+    watcher.wait_for('DELETE|', str(new))
+    mounting.wait_until(lambda: len(names(mount.path / 'Work/2026')) == 6, WITHIN)
+    watcher.wait_for('CREATE|', str(mount.path / 'Work/2026'))
+    moved = pathlib.Path(next(line for line in watcher.lines if 'CREATE|' in line
+                              and 'Work/2026' in line).partition('|')[2])
+    assert moved.read_bytes() == message()
+    imap.expunge('Work/2026', compare.xattr(moved, 'user.imap.uid'))
+    watcher.wait_for('DELETE|', str(moved))
+    assert not moved.exists() and not new.exists()
+    assert len(watcher.lines) == 4, watcher.lines
+    said = figures(mount)
+    assert said['state'] == 'running' and said['announced'] >= 4 and said['failed'] == 0
+    assert len(names(mount.path / 'INBOX')) == len(names(mount.path / 'Work/2026')) == 5
+
+
+def test_folders(watched, inotifywait):
+    mount, imap = watched
+    watcher = inotifywait(mount.path, mount.path / 'Work')
+    imap.create('Fresh')
+    watcher.wait_for('CREATE,ISDIR|', str(mount.path / 'Fresh'))
+    assert names(mount.path / 'Fresh') == []
+    imap.create('Work/Fresh')
+    watcher.wait_for('CREATE,ISDIR|', str(mount.path / 'Work/Fresh'))
+    for raw in ('Work/Fresh', 'Fresh'):
+        imap.ok(imap.imap.delete(f'"{raw}"'))
+        watcher.wait_for('DELETE,ISDIR|', str(mount.path / raw))
+        assert not (mount.path / raw).exists()
+
+
+def test_gio_monitor(watched, need_tool):
+    need_tool('gio', 'dbus-run-session')
+    mount, imap = watched
+    watcher = Watcher(['stdbuf', '-oL', 'gio', 'monitor', '-d', mount.path / 'INBOX'],
+                      env=dict(mount.home.environment(), GIO_USE_VFS='local'))
+    try:
+        mounting.wait_until(lambda: has_watch(watcher.process.pid), WITHIN, 0.05, 'its watch')
+        new = arrive(mount, imap, 'INBOX')
+        watcher.wait_for(new.name, 'created')
+        imap.expunge('INBOX', compare.xattr(new, 'user.imap.uid'))
+        watcher.wait_for(new.name, 'deleted')
+    finally:
+        watcher.stop()
+
+
+def has_watch(pid):
+    """Whether the process, or one of its threads' files, has an inotify watch."""
+    for info in pathlib.Path('/proc', str(pid), 'fdinfo').iterdir():
+        try:
+            if 'inotify wd:' in info.read_text():
+                return True
+        except OSError:
+            pass
+    return False
+
+
+def test_switched_off(mounts, account, inotifywait):
+    """The control: without the helper there is no event, and everything else is as ever."""
+    account.fill('INBOX', count=5)
+    for options in (['announce=no'], ['ro']):
+        mount = mounts.account(account, ['poll=86400', *options])
+        assert len(names(mount.path / 'INBOX')) == 5
+        watcher = inotifywait(mount.path / 'INBOX')
+        imap = account.client()
+        new = arrive(mount, imap, 'INBOX')
+        imap.expunge('INBOX', compare.xattr(new, 'user.imap.uid'))
+        mounting.wait_until(lambda: not new.exists(), WITHIN)       # noqa: B023
+        time.sleep(0.5)
+        assert watcher.lines == []
+        assert figures(mount)['state'] == 'off'
+        assert len(mount.pids()) == 1
+        imap.close()
+        watcher.stop()
+        mount.stop()
+
+
+def test_no_watch_no_helper(mounts, account):
+    """Where nobody has looked there is nobody to tell."""
+    account.fill('INBOX', 'Work', count=2)
+    mount = mounts.account(account, ['poll=86400'])
+    assert len(names(mount.path / 'INBOX')) == 2
+    imap = account.client()
+    # the kernel never heard of this folder; the listing of it is ordered by the daemon alone
+    append(imap, 'Work')
+    time.sleep(0.5)
+    assert figures(mount)['announced'] == 0
+    imap.close()
+
+
+# ---- what must not happen
+
+OBSERVER = """
+import os, sys
+directory, told = sys.argv[1], {}
+def note(how, name, there):
+    was = told.setdefault((how, name), [])
+    if bool(was and was[-1] == '+') != there:
+        was.append('+' if there else '-')
+print('ready', flush=True)
+while not os.path.exists(sys.argv[2]):
+    listed = set(os.listdir(directory))
+    for name in listed | {n for h, n in told}:
+        note('list', name, name in listed)
+        for how, call in (('stat', os.stat), ('open', lambda p: os.close(os.open(p, os.O_PATH)))):
+            try:
+                call(directory + '/' + name)
+                note(how, name, True)
+            except FileNotFoundError:
+                note(how, name, False)
+for (how, name), was in told.items():
+    print(how, name, ''.join(was))
+"""
+
+
+def test_others_never_see_it(watched, inotifywait, tmp_path):
+    """For whoever looks while it is announced, a message comes once and goes once."""
+    mount, imap = watched
+    old = set(names(mount.path / 'INBOX'))
+    watcher = inotifywait(mount.path / 'INBOX')
+    observers = [subprocess.Popen(['python3', '-c', OBSERVER, mount.path / 'INBOX',
+                                   tmp_path / 'end'], stdout=subprocess.PIPE, text=True)
+                 for _ in range(2)]
+    try:
+        for observer in observers:
+            assert observer.stdout.readline() == 'ready\n'
+        for seed in range(8):
+            new = arrive(mount, imap, 'INBOX', seed)
+            watcher.wait_for('CREATE|', new.name)
+            imap.expunge('INBOX', compare.xattr(new, 'user.imap.uid'))
+            watcher.wait_for('DELETE|', new.name)
+        (tmp_path / 'end').touch()
+        seen = [observer.communicate(timeout=30)[0].splitlines() for observer in observers]
+    finally:
+        for observer in observers:
+            observer.kill()
+            observer.wait()
+    for lines in seen:
+        assert len(lines) > 3 * len(old)
+        for line in lines:
+            how, name, was = line.split()
+            assert was == ('+' if name in old else '+-'), line
+    assert names(mount.path / 'INBOX') == sorted(old)
+
+
+def test_deleted_and_delivered_again(watched, inotifywait):
+    """The announced deletion of a name is not that of the message that has it now."""
+    mount, imap = watched
+    new = arrive(mount, imap, 'INBOX')
+    inode = new.stat().st_ino
+    uid = compare.xattr(new, 'user.imap.uid')
+    mounting.wait_until(lambda: figures(mount)['announced'] >= 1, WITHIN, 0.02)
+    watcher = inotifywait(mount.path / 'INBOX')
+    helper = helper_of(mount)
+    os.kill(helper, signal.SIGSTOP)
+    try:
+        imap.expunge('INBOX', uid)
+        mounting.wait_until(lambda: not new.exists(), WITHIN)
+        append(imap, 'INBOX')
+        mounting.wait_until(lambda: new.exists() and new.stat().st_ino != inode, WITHIN)
+        again = new.stat()
+        assert not watcher.lines
+    finally:
+        os.kill(helper, signal.SIGCONT)
+    with open(new, 'rb') as kept:
+        watcher.wait_for('DELETE|', str(new))
+        watcher.wait_for('CREATE|', str(new))
+        assert kept.read() == message()
+        assert os.fstat(kept.fileno()).st_nlink == 1
+    assert [line.partition('|')[0] for line in watcher.lines] == ['DELETE', 'CREATE']
+    assert new.stat() == again and new.read_bytes() == message()
+    assert new.name in names(mount.path / 'INBOX')
+
+
+def test_no_command(mounts, account, proxied, inotifywait):
+    """All that is announced is known already: nothing is sent."""
+    account.fill('INBOX', 'Work', count=5)
+    proxy = proxied(account.server.port)
+    mount = mounts.plain(proxy.port, ['poll=86400'], user=account.user, password=account.password)
+    assert len(names(mount.path / 'INBOX')) == len(names(mount.path / 'Work')) == 5
+    imap = account.client()
+    watcher = inotifywait(mount.path, mount.path / 'INBOX', mount.path / 'Work')
+    new = arrive(mount, imap, 'INBOX')
+    watcher.wait_for('CREATE|', str(new))
+    os.kill(helper_of(mount), signal.SIGSTOP)
+    uid = compare.xattr(new, 'user.imap.uid')
+    imap.expunge('INBOX', uid)
+    mounting.wait_until(lambda: not new.exists(), WITHIN)
+    paths = [arrive(mount, imap, 'Work', seed) for seed in range(3)]
+    imap.create('Fresh')
+    mounting.wait_until(lambda: (mount.path / 'Fresh').exists(), WITHIN)
+    quiet_since = time.monotonic()
+    while time.monotonic() - quiet_since < 1:
+        if proxy.seen():
+            proxy.reset()
+            quiet_since = time.monotonic()
+        time.sleep(0.05)
+    os.kill(helper_of(mount), signal.SIGCONT)
+    watcher.wait_for('DELETE|', str(new))
+    for path in paths:
+        watcher.wait_for('CREATE|', str(path))
+    watcher.wait_for('CREATE,ISDIR|', str(mount.path / 'Fresh'))
+    time.sleep(0.3)
+    assert proxy.seen() == []
+    imap.close()
+
+
+# ---- the helper's life
+
+def test_helper_killed(watched, inotifywait):
+    mount, imap = watched
+    watcher = inotifywait(mount.path / 'INBOX')
+    watcher.wait_for('CREATE|', str(arrive(mount, imap, 'INBOX')))
+    first = helper_of(mount)
+    status = pathlib.Path('/proc', str(first), 'status').read_text()
+    assert 'mm-announcer' in status
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        os.kill(first, number)
+    watcher.wait_for('CREATE|', str(arrive(mount, imap, 'INBOX', 1)))
+    assert helper_of(mount) == first
+    os.kill(first, signal.SIGKILL)
+    mounting.wait_until(lambda: figures(mount)['state'] == 'idle', WITHIN)
+    assert mounting.process_state(first) is None       # waited for
+    watcher.wait_for('CREATE|', str(arrive(mount, imap, 'INBOX', 2)))
+    second = helper_of(mount)
+    assert second != first and figures(mount)['helper_starts'] == 2
+    # in the middle of its work
+    os.kill(second, signal.SIGSTOP)
+    lost = arrive(mount, imap, 'INBOX', 3)
+    os.kill(second, signal.SIGKILL)
+    watcher.wait_for('CREATE|', str(arrive(mount, imap, 'INBOX', 4)))
+    assert watcher.count(lost.name) <= 1
+    assert 'ended' in mount.home.log()
+
+
+def test_helper_holds_nothing(watched, inotifywait):
+    """Between events it has no file of the mount, and nothing else of the daemon's."""
+    mount, imap = watched
+    watcher = inotifywait(mount.path / 'INBOX')
+    watcher.wait_for('CREATE|', str(arrive(mount, imap, 'INBOX')))
+    watcher.stop()
+    proc = pathlib.Path('/proc', str(helper_of(mount)))
+    files = {entry.name: os.readlink(entry) for entry in (proc / 'fd').iterdir()}
+    assert sorted(files) == ['0', '1', '2'], files
+    assert files['0'].startswith('socket:') and files['1'] == files['2'] == '/dev/null'
+    assert os.readlink(proc / 'cwd') == '/'
+    assert b'--announcer' in (proc / 'cmdline').read_bytes()
+    assert account_secret(mount) not in (proc / 'environ').read_bytes()
+    mount.stop()
+
+
+def account_secret(mount):
+    return (mount.home.base / 'password').read_bytes().strip()
+
+
+@pytest.mark.parametrize('how', ['verb', 'umount', 'fusermount', 'sigterm', 'kill'])
+def test_unmount_while_announcing(watched, inotifywait, how):
+    mount, imap = watched
+    watcher = inotifywait(mount.path / 'INBOX')
+    watcher.wait_for('CREATE|', str(arrive(mount, imap, 'INBOX', 1000)))
+    os.kill(helper_of(mount), signal.SIGSTOP)
+    for seed in range(40):
+        append(imap, 'INBOX', seed)
+    mounting.wait_until(lambda: len(names(mount.path / 'INBOX')) == 46, WITHIN)
+    os.kill(helper_of(mount), signal.SIGCONT)
+    mounting.wait_until(lambda: len(watcher.lines) > 3, WITHIN, 0.001)
+    watcher.stop()
+    imap.close()
+    if how == 'kill':
+        mount.kill()
+        subprocess.run(['fusermount3', '-u', mount.path], check=True)
+        mount.check_gone()
+    elif how in ('umount', 'fusermount'):
+        command = ['umount'] if how == 'umount' else ['fusermount3', '-u']
+        mounting.wait_until(lambda: subprocess.run([*command, mount.path]).returncode == 0, 5, 0.02)
+        mount.check_gone()
+    else:
+        mount.stop(how)
+
+
+def test_stopped_helper_stops_nothing(watched, inotifywait):
+    """A helper that does not answer costs only its announcements; the mount ends with it."""
+    mount, imap = watched
+    watcher = inotifywait(mount.path / 'INBOX')
+    watcher.wait_for('CREATE|', str(arrive(mount, imap, 'INBOX')))
+    os.kill(helper_of(mount), signal.SIGSTOP)
+    for seed in range(1, 4):
+        new = arrive(mount, imap, 'INBOX', seed)
+        assert new.read_bytes() == message(seed)
+        imap.expunge('INBOX', compare.xattr(new, 'user.imap.uid'))
+        mounting.wait_until(lambda: not new.exists(), WITHIN)      # noqa: B023
+    assert len(watcher.lines) == 1
+    watcher.stop()
+    mount.stop('sigterm')
+
+
+def test_not_for_users(binary):
+    run = subprocess.run([binary, '--announcer', '/tmp'], capture_output=True, text=True,
+                         stdin=subprocess.DEVNULL, timeout=30)
+    assert run.returncode == 1 and 'mailmount itself' in run.stderr
+
+
+# ---- many
+
+def test_more_than_the_burst(watched, inotifywait):
+    """Slower after a while, and all of them, in order."""
+    mount, imap = watched
+    watcher = inotifywait(mount.path / 'INBOX')
+    for seed in range(260):
+        append(imap, 'INBOX', seed)
+    mounting.wait_until(lambda: watcher.count('CREATE|') == 260, 60, 0.1,
+                        lambda: watcher.count('CREATE|'))
+    assert {line.partition('|')[2] for line in watcher.lines} <= {
+        str(mount.path / 'INBOX' / name) for name in names(mount.path / 'INBOX')}
+    assert figures(mount)['dropped'] == 0
+
+
+@pytest.mark.long
+def test_ten_thousand_at_once(mounts, account, inotifywait):
+    """What is too much is left out and counted; in the end the directory is told of."""
+    account.fill('INBOX', 'Work', count=5)
+    mount = mounts.account(account, ['poll=86400'])
+    assert len(names(mount.path / 'INBOX')) == len(names(mount.path / 'Work')) == 5
+    imap = account.client()
+    watcher = inotifywait(mount.path / 'INBOX', mount.path / 'Work')
+    watcher.wait_for('CREATE|', str(arrive(mount, imap, 'Work')))
+    helper = helper_of(mount)
+    os.kill(helper, signal.SIGSTOP)
+    account.fill('INBOX', count=10000, size=300)
+    mounting.wait_until(lambda: len(names(mount.path / 'INBOX')) == 10005, 120, 0.5)
+    os.kill(helper, signal.SIGCONT)
+    # another directory does not stand behind it
+    watcher.wait_for('CREATE|', str(arrive(mount, imap, 'Work', 1)), timeout=10)
+    assert watcher.count('INBOX') < 4000
+    watcher.wait_for('ATTRIB,ISDIR|', str(mount.path / 'INBOX'), timeout=120)
+    said = figures(mount)
+    assert said['dropped'] > 5000
+    assert watcher.count('INBOX') - 1 == 10000 - said['dropped']
+    assert 'left out' in mount.home.log()
+    imap.close()
+
+
+# ---- a directory that is locked
+
+def test_locked_directory(mounts, scripted, inotifywait, job):
+    """A LOOKUP that waits for the server locks its directory, for the helper as well."""
+    server = scripted([fake.Folder('INBOX', [fake.sample_message(1)]),
+                       fake.Folder('Slow', [fake.sample_message(2)])])
+    mount = mounts.plain(server.port, ['poll=1', 'timeout=60'])
+    assert len(names(mount.path / 'INBOX')) == 1
+    watcher = inotifywait(mount.path, mount.path / 'INBOX', mount.path / 'Slow')
+    server.rule('EXAMINE "?Slow', lambda session, tag, command: session.stall())
+    waiting = job('stat', mount.path / 'Slow/2024-01-01_0002_x~0.eml')
+    assert waiting.waits()
+    server.folders.append(fake.Folder('Slow/Sub'))
+    mounting.wait_until(lambda: any(f['path'] == 'Slow/Sub' for f in mount.status()['folders']),
+                        WITHIN)
+    for _ in range(3):
+        assert len(names(mount.path / 'INBOX')) == 1
+        assert (mount.path / 'INBOX' / names(mount.path / 'INBOX')[0]).read_bytes()
+    waiting.signal(signal.SIGTERM)
+    waiting.result()
+    watcher.wait_for('CREATE,ISDIR|', str(mount.path / 'Slow/Sub'))
+    watcher.stop()
+
+
+def test_sigterm_with_a_locked_directory(mounts, scripted, inotifywait, job):
+    server = scripted([fake.Folder('INBOX', [fake.sample_message(1)]),
+                       fake.Folder('Slow', [fake.sample_message(2)])])
+    mount = mounts.plain(server.port, ['poll=1', 'timeout=60'])
+    assert len(names(mount.path / 'INBOX')) == 1
+    os.stat(mount.path / 'Slow')
+    server.rule('EXAMINE "?Slow', lambda session, tag, command: session.stall())
+    waiting = job('stat', mount.path / 'Slow/2024-01-01_0002_x~0.eml')
+    assert waiting.waits()
+    server.folders.append(fake.Folder('Slow/Sub'))
+    mounting.wait_until(lambda: any(f['path'] == 'Slow/Sub' for f in mount.status()['folders']),
+                        WITHIN)
+    mount.stop('sigterm')
+    code, _, err = waiting.result()
+    assert code != 0, err
