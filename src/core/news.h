@@ -18,6 +18,9 @@ enum news {
 struct news_listener {
     void *ctx;
     void (*tell)(void *ctx, enum news news, uint64_t parent, uint64_t ino, const char *name);
+    /* Calls fn(arg) once, on this or another thread, when all that was told before has had its
+     * effect.  NULL: it has it at once. */
+    void (*when_told)(void *ctx, void (*fn)(void *arg), void *arg);
 };
 
 #endif

@@ -115,9 +115,14 @@ static void tell(void *ctx, enum news news, uint64_t parent, uint64_t ino, const
                 view_visible_ino(fs->view, ino), name);
 }
 
+static void when_told(void *ctx, void (*fn)(void *arg), void *arg)
+{
+    notify_call_behind_all(((struct fs *)ctx)->notify, fn, arg);
+}
+
 struct news_listener fs_listener(struct fs *fs)
 {
-    return (struct news_listener){.ctx = fs, .tell = tell};
+    return (struct news_listener){.ctx = fs, .tell = tell, .when_told = when_told};
 }
 
 int fs_mount(struct fs *fs, const char *mountpoint, struct errtext *err)

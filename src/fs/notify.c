@@ -186,9 +186,8 @@ void notify_news(struct notify *n, enum news news, uint64_t parent, uint64_t ino
         free(event);
 }
 
-void notify_call_behind(struct notify *n, void (*fn)(void *arg), void *arg)
+static void call_behind(struct lane *lane, void (*fn)(void *arg), void *arg)
 {
-    struct lane *lane = &n->lanes[LANE_ATTRIBUTES];
     struct event *event = NULL;
     pthread_mutex_lock(&lane->mutex);
     bool busy = lane->under_way > 0;
@@ -203,4 +202,34 @@ void notify_call_behind(struct notify *n, void (*fn)(void *arg), void *arg)
     }
     free(event);
     fn(arg);
+}
+
+void notify_call_behind(struct notify *n, void (*fn)(void *arg), void *arg)
+{
+    call_behind(&n->lanes[LANE_ATTRIBUTES], fn, arg);
+}
+
+struct behind_all {
+    struct notify *notify;
+    void (*fn)(void *arg);
+    void *arg;
+};
+
+/* The lane of names is through: now that of attributes. */
+static void behind_names(void *arg)
+{
+    struct behind_all behind = *(struct behind_all *)arg;
+    free(arg);
+    call_behind(&behind.notify->lanes[LANE_ATTRIBUTES], behind.fn, behind.arg);
+}
+
+void notify_call_behind_all(struct notify *n, void (*fn)(void *arg), void *arg)
+{
+    struct behind_all *behind = malloc(sizeof(*behind));
+    if (!behind) {
+        fn(arg);
+        return;
+    }
+    *behind = (struct behind_all){.notify = n, .fn = fn, .arg = arg};
+    call_behind(&n->lanes[LANE_NAMES], behind_names, behind);
 }

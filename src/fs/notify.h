@@ -36,5 +36,7 @@ void notify_news(struct notify *notify, enum news news, uint64_t parent, uint64_
 /* Runs fn(arg) behind all attribute news added before: at once on this thread when there is none
  * under way, else on the lane's thread. */
 void notify_call_behind(struct notify *notify, void (*fn)(void *arg), void *arg);
+/* The same behind all news, of names and of attributes. */
+void notify_call_behind_all(struct notify *notify, void (*fn)(void *arg), void *arg);
 
 #endif
