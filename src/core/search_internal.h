@@ -13,7 +13,8 @@
 #include "store.h"
 #include "uidset.h"
 
-#define SEARCH_BATCH 4 /* folders in one job and one pipeline: an open waits no longer than these  \
+#define SEARCH_BATCH                                                                               \
+    4                  /* folders in one job and one pipeline: an open waits no longer than these  \
                         */
 #define SEARCH_LANES 4 /* jobs at one time */
 

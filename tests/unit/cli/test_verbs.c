@@ -123,9 +123,9 @@ static void check(const char *words, int code, const char *in_out, const char *i
 static void test_words(void **state)
 {
     (void)state;
-    static const char *const later[] = {
-        "setup", "login", "sync",    "flag",       "search",      "pin",     "unpin", "log",
-        "undo",  "retry", "discard", "allow-bulk", "empty-trash", "expunge", "doctor"};
+    static const char *const later[] = {"setup",   "login",   "flag",       "undo",
+                                        "retry",   "discard", "allow-bulk", "empty-trash",
+                                        "expunge", "doctor"};
     static const char *const now[] = {"status",    "unmount", "help", "--help",
                                       "--version", "-h",      "-V"};
     for (size_t i = 0; i < ARRAY_LEN(later); i++) {
