@@ -91,6 +91,15 @@ static void on_vanished(void *ctx, uint32_t first, uint32_t last, bool earlier)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* Two strings that have to wait for the server. */
+static int send_search(struct imap *im, struct imap_result *result)
+{
+    struct query_piece pieces[] = {
+        {"TEXT ", 5, false}, {"\xc3\xbc", 2, true}, {" FROM ", 6, false}, {"\xc3\xa4", 2, true}};
+    struct query query = {.pieces = pieces, .n = 4, .utf8 = true};
+    return imap_send_search(im, &query, result);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct imap_events events = {.list = on_list,
@@ -101,7 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                               .uids = on_uids,
                                               .vanished = on_vanished};
     static struct source source;
-    struct imap_result results[6];
+    struct imap_result results[7];
     if (size == 0)
         return 0;
     source = (struct source){.data = data + 1, .left = size - 1};
@@ -119,11 +128,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         imap_send_list(&source.im, false, &results[0]) < 0 ||
         imap_send_select(&source.im, "INBOX", false, &results[1]) < 0 ||
         imap_send_search_all(&source.im, &results[2]) < 0 ||
+        send_search(&source.im, &results[6]) < 0 ||
         imap_send_select(&source.im, "Sent", true, &results[3]) < 0 ||
         imap_send_fetch_since(&source.im, "1:*", IMAP_ITEM_UID, 5, false, &results[5]) < 0)
         abort();
     bool idled = false;
-    while (response_read(&source.im) == 0) {
+    for (;;) {
+        /* Everything is written that may be. */
+        size_t limit = gates_limit(&source.im);
+        if (limit < source.im.sent || limit > source.im.out.len)
+            abort();
+        source.im.sent = limit;
+        if (response_read(&source.im) < 0)
+            break;
         const struct imap_mailbox *box = imap_selected(&source.im);
         if (box && box->highestmodseq > INT64_MAX)
             abort();

@@ -17,6 +17,7 @@ FOLDERS = {     # raw name -> mount path
     'INBOX': 'INBOX',
     'Work': 'Work',
     'Work/Old': 'Work/Old',
+    'Workshop': 'Workshop',
     'Two Words': 'Two Words',
     'H&AOQ-user': 'Häuser',
 }
@@ -67,6 +68,7 @@ MESSAGES = [    # raw folder, bytes, flags, day
     ('Work/Old', plain('archive', f'before {LONG} behind'), '\\Seen', '2019-05-05'),
     ('Work/Old', plain('directly', 'Übergrößenträger stehen hier', charset='utf-8',
                        encoding='8bit'), '\\Draft', '2019-05-06'),
+    ('Workshop', plain('tools', 'hammer', 'Carl <carl@example.org>'), '\\Seen', '2022-02-02'),
     ('Two Words', plain('an ordinary one', 'or not to be and so on'), '\\Seen \\Deleted',
      '2024-01-11'),
     ('H&AOQ-user', plain('im Haus', 'invoice of the house', more='X-Note: hidden-in-a-header\n'),
@@ -263,6 +265,7 @@ def test_paths(filled):
     assert run(top + '/', 'from:alice').splitlines() == whole
     below = [path for path in whole if path.startswith(f'{top}/Work/')]
     assert run(f'{top}/Work', 'from:alice').splitlines() == below
+    assert run(f'{top}/Work', 'smaller:1G').count('\n') == 4   # and not those of Workshop
     assert run('Work', 'from:alice', cwd=top).splitlines() == [p[len(top) + 1:] for p in below]
     assert run('.', 'from:alice', cwd=top).splitlines() == ['.' + p[len(top):] for p in whole]
     assert run('..', 'from:alice', cwd=f'{top}/INBOX').splitlines() == \
@@ -454,21 +457,41 @@ def test_a_connection_that_breaks(mounts, scripted):
     mount = mounts.plain(server.port, ['connections=1'])
     server.rule('UID SEARCH.* TEXT', hang_up, times=1)
     assert len(search(mount, 'message')) == 12
+    # What half an answer said is forgotten.
+    server.rule('UID SEARCH.* TEXT', lambda s, t, c:
+                f'* ESEARCH (TAG "{t}") UID ALL 2\r\n{t} OK done\r\n')
+    server.rule('UID SEARCH.* TEXT', lambda s, t, c:
+                s.send(f'* ESEARCH (TAG "{t}") UID ALL 1:4\r\n') or hang_up(s, t, c), times=1)
+    assert [compare.xattr(p, 'user.imap.uid') for p in search(mount, 'message')] == ['2'] * 3
     server.rule('UID SEARCH.* TEXT', hang_up)
     failed(mount, 4, 'folder ')
 
 
-def test_silence(mounts, scripted, job):
-    """timeout= without progress.  Meanwhile others open what they like."""
+def test_silence(mounts, scripted):
+    """timeout= without progress."""
     server = three(scripted)
-    mount = mounts.plain(server.port, ['timeout=3', 'connections=2'])
+    mount = mounts.plain(server.port, ['timeout=2'])
+    server.rule('UID SEARCH.* TEXT', lambda s, t, c: s.stall())
+    failed(mount, 4, 'folder ', 'progress')
+
+
+@pytest.mark.parametrize('connections', [2, 4])
+def test_others_need_not_wait(mounts, scripted, job, connections):
+    """Who opens a message has a worker, however long the server searches."""
+    names = ['INBOX', *(f'F{i:02}' for i in range(39))]
+    server = scripted([fake.Folder(name, [fake.sample_message(1)]) for name in names])
+    mount = mounts.plain(server.port, ['timeout=90', f'connections={connections}'])
     paths = compare.folder_files(mount.path / 'INBOX')
     server.rule('UID SEARCH.* TEXT', lambda s, t, c: s.stall())
     running = job(mount.binary, 'search', mount.path, 'message', env=mount.home.environment())
-    mounting.wait_until(lambda: server.commands('UID SEARCH.* TEXT'), 20)
-    assert all(pathlib.Path(path).read_bytes() for path in paths)
+    lanes = max(1, connections - 2)
+    mounting.wait_until(lambda: len(server.commands('UID SEARCH.* TEXT')) == lanes, 20)
+    assert running.waits(0.3) and len(server.commands('UID SEARCH.* TEXT')) == lanes
+    assert job('cat', *paths).result(30)[0] == 0
+    assert running.waits(0)
+    server.release.set()
     code, out, err = running.result(60)
-    assert code == 4 and out == b'' and 'folder ' in err and 'progress' in err, err
+    assert code == 0 and out.count(b'\n') == len(names), err
 
 
 def test_an_asker_that_goes_away(mounts, scripted, job):
