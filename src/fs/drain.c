@@ -3,7 +3,7 @@
  *
  * After SIGTERM the mount is still there.  Whoever looks something up holds the directory's lock
  * until he is answered, and a notification that is under way waits for that lock: without answers
- * the thread that notifies could not be ended.
+ * the thread that notifies could not be ended, nor a verb that waits for it.
  */
 #include <poll.h>
 #include <pthread.h>

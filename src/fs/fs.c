@@ -91,13 +91,11 @@ void fs_free(struct fs *fs)
 {
     if (!fs)
         return;
-    /* A notification may wait for a directory's lock, and its holder for an answer. */
-    struct drain *drain = fs->mounted ? drain_start(fs->session) : NULL;
     if (fs->notify)
         notify_stop(fs->notify);
     if (fs->announce)
         announce_stop(fs->announce);
-    drain_stop(drain);
+    drain_stop(fs->drain);
     fs_unmount(fs);
     if (fs->session)
         fuse_session_destroy(fs->session);
@@ -177,6 +175,7 @@ int fs_loop(struct fs *fs)
         let_signals_in(SIG_UNBLOCK);
         r = fuse_session_loop_mt(fs->session, config);
         let_signals_in(SIG_BLOCK);
+        fs->drain = drain_start(fs->session);
     }
     if (config)
         fuse_loop_cfg_destroy(config);

@@ -12,6 +12,7 @@
 #include "fs.h"
 #include "notify.h"
 
+struct drain;
 struct parks;
 
 struct fs {
@@ -20,6 +21,7 @@ struct fs {
     struct notify *notify;
     struct parks *parks;
     struct announce *announce;
+    struct drain *drain; /* from the end of the loop on */
     char *mountpoint;
     bool mounted;
 };
@@ -78,8 +80,7 @@ void change_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const cha
 void change_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
 
 /* ---- drain.c */
-/* Answers requests while what ends needs them answered, after the loop. */
-struct drain;
+/* Answers requests after the loop, while what ends needs them answered. */
 struct drain *drain_start(struct fuse_session *session); /* NULL: it could not be started */
 void drain_stop(struct drain *drain);
 

@@ -512,3 +512,49 @@ def test_sigterm_with_a_locked_directory(mounts, scripted, inotifywait, job):
     mount.stop('sigterm')
     code, _, err = waiting.result()
     assert code != 0, err
+
+
+# ---- a desktop
+
+def test_thunar_window(watched, display, need_tool, job):   # noqa: F811
+    """An open window shows what arrives: the file can be selected in it, and asked about."""
+    need_tool('thunar')
+    mount, imap = watched
+    environment = dict(mount.home.environment(), DISPLAY=display, NO_AT_BRIDGE='1',
+                       GTK_A11Y='none')
+    thunar = job('dbus-run-session', '--', 'thunar', mount.path / 'INBOX', env=environment,
+                 start_new_session=True)
+    try:
+        window = mounting.wait_until(lambda: windows(environment, 'INBOX'), 60, 0.3, 'a window')[0]
+        mounting.wait_until(lambda: any(has_watch(pid) for pid in session_of(thunar)), 30, 0.1,
+                            'its watch')
+        time.sleep(1)
+        new = arrive(mount, imap, 'INBOX')
+
+        def properties():
+            return windows(environment, f'{new.name[:20]}.*Properties')
+
+        def ask():
+            """Types the beginning of the name, which selects the file, then asks for it."""
+            for words in (['key', 'Escape'], ['type', new.name[:15]], ['key', 'Escape'],
+                          ['key', 'alt+Return']):
+                subprocess.run(['xdotool', 'windowfocus', window, *words], env=environment,
+                               stderr=subprocess.DEVNULL)
+            time.sleep(1)
+            return properties()
+        mounting.wait_until(ask, 30, 0.3, 'the file in the window')
+        imap.expunge('INBOX', compare.xattr(new, 'user.imap.uid'))
+        mounting.wait_until(lambda: not properties(), WITHIN, 0.3, 'its end')
+    finally:
+        end_session(thunar)
+
+
+def session_of(job):
+    pids = []
+    for entry in os.listdir('/proc'):
+        try:
+            if entry.isdigit() and os.getsid(int(entry)) == job.process.pid:
+                pids.append(int(entry))
+        except ProcessLookupError:
+            pass
+    return pids
