@@ -62,7 +62,7 @@ struct announce {
     uint64_t last_parent; /* whose turn it was */
     uint64_t ghosts;
     unsigned tokens;
-    int64_t filled_ms, start_after_ms;
+    int64_t filled_ms, last_ms, start_after_ms;
     unsigned starts;
     bool warned;
 };
@@ -297,7 +297,7 @@ static void give_up(struct announce *a, const char *why)
               why);
 }
 
-/* One token an event. */
+/* One token an event, and a little distance between two. */
 static int wait_for_token_ms(struct announce *a)
 {
     int64_t now = clock_mono_ms(), fill = (now - a->filled_ms) * ANNOUNCE_RATE / 1000;
@@ -305,7 +305,10 @@ static int wait_for_token_ms(struct announce *a)
         a->tokens = a->tokens + fill > ANNOUNCE_BURST ? ANNOUNCE_BURST : a->tokens + (unsigned)fill;
         a->filled_ms = now;
     }
-    return a->tokens > 0 ? 0 : 1000 / ANNOUNCE_RATE;
+    if (a->tokens == 0)
+        return 1000 / ANNOUNCE_RATE;
+    int64_t gap = a->last_ms + ANNOUNCE_GAP_MS - now;
+    return gap > 0 ? (int)gap : 0;
 }
 
 /* When it may go on.  0: at once; -1: never. */
@@ -447,6 +450,7 @@ static void announce(struct announce *a, const struct event *event)
         fuse_lowlevel_notify_inval_entry(a->session, q->ino, q->name, strlen(q->name));
     int r = send_helper(a);
     set_current(a, NULL);
+    a->last_ms = clock_mono_ms();
     count(a, r);
     if (r == 0 && q->op == ANNOUNCER_TOUCH)
         log_info("%s: more changes at once than are announced to inotify watchers, %llu were left "

@@ -12,12 +12,13 @@
  * for himself.
  *
  * Limits: only in directories whose inode the kernel has (an inotify watch keeps it), ANNOUNCE_RATE
- * events a second after a first ANNOUNCE_BURST, taking turns between directories; above
- * ANNOUNCE_MAX waiting ones the oldest of the same directory is dropped and counted, and when
- * everything is told, one event of the directory itself says that there was more.  A helper that
- * died is started again after a second, then after twice as long each time, at most ANNOUNCE_STARTS
- * times; with one that does not answer (its directory is locked by a LOOKUP that waits for the
- * server) only the announcements wait.
+ * events a second after a first ANNOUNCE_BURST, never closer than ANNOUNCE_GAP_MS (the mount cannot
+ * be unmounted while the helper is in it), taking turns between directories; above ANNOUNCE_MAX
+ * waiting ones the oldest of the same directory is dropped and counted, and when everything is
+ * told, one event of the directory itself says that there was more.  A helper that died is started
+ * again after a second, then after twice as long each time, at most ANNOUNCE_STARTS times; with one
+ * that does not answer (its directory is locked by a LOOKUP that waits for the server) only the
+ * announcements wait.
  */
 #ifndef MAILMOUNT_ANNOUNCE_H
 #define MAILMOUNT_ANNOUNCE_H
@@ -28,6 +29,7 @@
 
 #define ANNOUNCE_RATE   100
 #define ANNOUNCE_BURST  200
+#define ANNOUNCE_GAP_MS 4
 #define ANNOUNCE_MAX    4096
 #define ANNOUNCE_STARTS 10
 

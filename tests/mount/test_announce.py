@@ -13,6 +13,7 @@ import mount as mounting
 import pytest
 import samples
 import scripted as fake
+import test_user
 from test_desktop import display, end_session, windows      # noqa: F401 (a fixture)
 
 WITHIN = 20
@@ -257,7 +258,7 @@ def test_others_never_see_it(watched, inotifywait, tmp_path):
     try:
         for observer in observers:
             assert observer.stdout.readline() == 'ready\n'
-        for seed in range(8):
+        for seed in range(5):
             new = arrive(mount, imap, 'INBOX', seed)
             watcher.wait_for('CREATE|', new.name)
             imap.expunge('INBOX', compare.xattr(new, 'user.imap.uid'))
@@ -425,6 +426,68 @@ def test_stopped_helper_stops_nothing(watched, inotifywait):
     assert len(watcher.lines) == 1
     watcher.stop()
     mount.stop('sigterm')
+
+
+@pytest.mark.root
+@pytest.mark.parametrize('how', ['user', 'setuid'])
+def test_ordinary_user(mounts, scripted, inotifywait, how):
+    """The kernel lets the helper do it, which is that user, too."""
+    server = scripted([fake.Folder('INBOX', [fake.sample_message(i) for i in range(3)])])
+    options = ['tls=none', 'poll=1']
+    if how == 'setuid':
+        mount = mounts.make(f'imap://alice@127.0.0.1:{server.port}',
+                            options=[*options, 'setuid=nobody'])
+        mount.options += [f'cache={mount.home.base}/c', f'state={mount.home.base}/s']
+    else:
+        mount = mounts.make(f'imap://alice@127.0.0.1:{server.port}', options=options,
+                            prefix=test_user.AS_NOBODY)
+    test_user.give_away(mount.home)
+    result = mount.try_start()
+    assert result.code == 0, result
+    out = test_user.as_nobody('ls', mount.path / 'INBOX')
+    assert len(out.stdout.splitlines()) == 3
+    watcher = inotifywait(mount.path / 'INBOX', prefix=test_user.AS_NOBODY)
+    server.folder('INBOX').add(fake.sample_message(77))
+    watcher.wait_for('CREATE|', 'message-77')
+    pid = helper_of(mount)
+    assert mounting.status_field(pid, 'Uid') == test_user.NOBODY
+    del server.folder('INBOX').messages[-1]
+    watcher.wait_for('DELETE|', 'message-77')
+    watcher.stop()
+    out = test_user.as_nobody('ls', mount.path / 'INBOX')
+    assert len(out.stdout.splitlines()) == 3
+
+
+def test_url_folder(mounts, account, inotifywait):
+    """The root is a folder, and there are folders below it."""
+    account.fill('Work', 'Work/Sub', count=2)
+    mount = mounts.make(account.url() + '/Work', account.password, ['poll=86400']).start()
+    assert len(names(mount.path)) == 3 and len(names(mount.path / 'Sub')) == 2
+    imap = account.client()
+    watcher = inotifywait(mount.path, mount.path / 'Sub')
+    append(imap, 'Work')
+    watcher.wait_for('CREATE|' + str(mount.path) + '/2', 'message-1000')
+    append(imap, 'Work/Sub', 1)
+    watcher.wait_for('CREATE|' + str(mount.path / 'Sub') + '/2', 'message-1001')
+    imap.close()
+
+
+@pytest.mark.root
+def test_other_mount_in_the_way(watched, inotifywait, tmp_path):
+    """Where something else is mounted over the directory, nothing is done in it."""
+    mount, imap = watched
+    inbox = mount.path / 'INBOX'
+    watcher = inotifywait(inbox)
+    watcher.wait_for('CREATE|', str(arrive(mount, imap, 'INBOX')))
+    subprocess.run(['mount', '--bind', tmp_path, inbox], check=True)
+    try:
+        append(imap, 'INBOX', 1)
+        mounting.wait_until(lambda: figures(mount)['failed'] == 1, WITHIN, 0.05)
+        assert names(tmp_path) == []
+    finally:
+        subprocess.run(['umount', inbox], check=True)
+    assert 'could not be announced' in mount.home.log()
+    watcher.wait_for('CREATE|', str(arrive(mount, imap, 'INBOX', 2)))
 
 
 def test_not_for_users(binary):
