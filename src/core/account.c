@@ -113,7 +113,7 @@ static int first_login(struct account *a, struct imap_failure *failure, struct e
     struct worker *first = &a->workers[0];
     int r = worker_connect(first, failure, err);
     if (r == 0)
-        r = refresh_account(a, first->im, err);
+        r = refresh_account(a, first->im, true, err);
     if (first->im && imap_error(first->im) < 0)
         *failure = *imap_failure(first->im);
     worker_publish(first);

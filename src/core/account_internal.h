@@ -88,6 +88,7 @@ struct account {
     int64_t alert_ns;                         /* protected by mutex */
     struct in_use in_use;                     /* protected by mutex: folders the user is in */
     int64_t next_refresh_ms;                  /* protected by mutex */
+    unsigned unanswered; /* folders without STATUS on a fresh connection; one refresh at a time */
     uint64_t bytes_up, bytes_down, commands, bodies_fetched, logins; /* protected by mutex */
     char mechanism[32];                                              /* protected by mutex */
     bool has_quota;                                                  /* protected by mutex */

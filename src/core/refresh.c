@@ -30,13 +30,32 @@ struct refresh {
     struct imap *im;
     struct tree *tree;
     bool has_inbox;
-    struct status_row *rows; /* by raw name */
+    struct status_row *rows; /* by raw name: what LIST named, and what STATUS told */
     bool prefix_known;
     size_t named; /* folders of the tree that LIST gave */
     int error;    /* first failure inside an event */
 };
 
 /* ---- events */
+
+/* NULL: no memory, or too many; the refresh fails. */
+static struct status_row *row_of(struct refresh *refresh, const char *raw)
+{
+    struct status_row *row;
+    HASH_FIND_STR(refresh->rows, raw, row);
+    if (row)
+        return row;
+    row = HASH_COUNT(refresh->rows) < TREE_MAX ? calloc(1, sizeof(*row)) : NULL;
+    if (row && !(row->raw = strdup(raw))) {
+        free(row);
+        row = NULL;
+    }
+    if (row)
+        HASH_ADD_KEYPTR(hh, refresh->rows, row->raw, strlen(row->raw), row);
+    else if (!refresh->error)
+        refresh->error = -ENOMEM;
+    return row;
+}
 
 static void on_list(void *ctx, const struct imap_list_entry *entry)
 {
@@ -46,27 +65,16 @@ static void on_list(void *ctx, const struct imap_list_entry *entry)
     int r = tree_add(refresh->tree, entry);
     if (r < 0 && !refresh->error)
         refresh->error = r;
+    struct status_row *row = r == 0 ? row_of(refresh, entry->name) : NULL;
+    (void)row; /* whether STATUS follows is seen at the end */
 }
 
 static void on_status(void *ctx, const struct imap_status *status)
 {
-    struct refresh *refresh = ctx;
-    struct status_row *row;
-    HASH_FIND_STR(refresh->rows, status->name, row);
-    if (!row && HASH_COUNT(refresh->rows) < TREE_MAX) {
-        row = calloc(1, sizeof(*row));
-        if (row && !(row->raw = strdup(status->name))) {
-            free(row);
-            row = NULL;
-        }
-        if (row)
-            HASH_ADD_KEYPTR(hh, refresh->rows, row->raw, strlen(row->raw), row);
-    }
+    struct status_row *row = row_of(ctx, status->name);
     if (row) {
         row->status = *status;
         row->status.name = row->raw;
-    } else if (!refresh->error) {
-        refresh->error = -ENOMEM;
     }
 }
 
@@ -150,6 +158,33 @@ static int read_list(struct refresh *refresh, struct errtext *err)
     return 0;
 }
 
+/* Folders that LIST names, that were listed, and of which no STATUS came.  Dovecot 2.3 with its
+ * list index goes on naming a deleted folder on a connection that was there before, for as long as
+ * it lives, and says untagged `NO Mailbox doesn't exist` in place of its STATUS. */
+static unsigned count_unanswered(const struct refresh *refresh)
+{
+    unsigned n = 0;
+    struct status_row *row, *next;
+    HASH_ITER(hh, refresh->rows, row, next)
+    {
+        CLEANUP_STORE_FOLDER struct store_folder folder = {0};
+        n += !row->status.has &&
+             store_folder_by_raw(refresh->account->store, row->raw, &folder) == 0 && folder.listed;
+    }
+    return n;
+}
+
+/* -ESTALE: an old connection leaves more unanswered than a fresh one did. */
+static int check_answers(struct refresh *refresh, bool fresh)
+{
+    struct account *a = refresh->account;
+    unsigned unanswered = count_unanswered(refresh);
+    if (!fresh && unanswered > a->unanswered)
+        return -ESTALE;
+    a->unanswered = unanswered;
+    return 0;
+}
+
 /* Without LIST-STATUS: STATUS of every listed folder, pipelined. */
 static int read_each_status(struct refresh *refresh)
 {
@@ -225,7 +260,7 @@ static int queue_changed_folders(struct refresh *refresh)
         if (r < 0)
             return r;
         struct job job = {.kind = JOB_LISTING, .ino = folder.ino};
-        if (row && refresh_differs(&folder, &row->status, messages))
+        if (row && row->status.has && refresh_differs(&folder, &row->status, messages))
             r = queue_add(a->queue, &job, NULL);
         if (r < 0)
             return r;
@@ -267,7 +302,7 @@ static int apply_list(struct refresh *refresh)
     return 0;
 }
 
-static int run(struct refresh *refresh, struct errtext *err)
+static int run(struct refresh *refresh, bool fresh, struct errtext *err)
 {
     struct account *a = refresh->account;
     struct imap_events events = {.ctx = refresh,
@@ -281,6 +316,8 @@ static int run(struct refresh *refresh, struct errtext *err)
         r = tree_new(a->settings, a->prefix ? a->prefix : "", &refresh->tree);
     if (r == 0)
         r = read_list(refresh, err);
+    if (r == 0 && (imap_caps(refresh->im) & IMAP_CAP_LIST_STATUS))
+        r = check_answers(refresh, fresh);
     if (r == 0)
         r = apply_list(refresh);
     if (r == 0 && !(imap_caps(refresh->im) & IMAP_CAP_LIST_STATUS))
@@ -288,10 +325,10 @@ static int run(struct refresh *refresh, struct errtext *err)
     return r < 0 ? r : queue_changed_folders(refresh);
 }
 
-int refresh_account(struct account *a, struct imap *im, struct errtext *err)
+int refresh_account(struct account *a, struct imap *im, bool fresh, struct errtext *err)
 {
     struct refresh refresh = {.account = a, .im = im};
-    int r = run(&refresh, err);
+    int r = run(&refresh, fresh, err);
     imap_set_events(im, NULL);
     if (imap_error(im) < 0)
         r = err_set(err, -imap_error(im), "%s", imap_errmsg(im));

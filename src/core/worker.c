@@ -62,11 +62,13 @@ static int run_listing(struct worker *w, const struct job *job)
     return r;
 }
 
-static int run_refresh(struct worker *w)
+static int run_refresh(struct worker *w, bool fresh)
 {
     struct errtext err = {""};
     w->selected = 0;
-    int r = refresh_account(w->account, w->im, &err);
+    int r = refresh_account(w->account, w->im, fresh, &err);
+    if (r == -ESTALE)
+        return r;
     if (r < 0 && imap_error(w->im) == 0)
         log_warn("%s: the folder list could not be read: %s", w->account->settings->host,
                  err.text[0] ? err.text : strerror(-r));
@@ -209,10 +211,17 @@ static void run_other_job(struct worker *w, const struct job *job)
         if (r == 0)
             r = job->kind == JOB_LISTING  ? run_listing(w, job)
                 : job->kind == JOB_SEARCH ? run_search(w, job)
-                                          : run_refresh(w);
+                                          : run_refresh(w, fresh);
         bool broke = w->im && imap_error(w->im) < 0;
         if (broke && r == -ECONNRESET && attempt == 0)
             continue;
+        if (r == -ESTALE && job->kind == JOB_REFRESH && attempt == 0) {
+            log_info("%s: LIST names a folder of which there is no STATUS; asking on a new "
+                     "connection",
+                     w->account->settings->host);
+            worker_disconnect(w);
+            continue;
+        }
         if (broke && r != -ECANCELED)
             log_warn("%s", imap_errmsg(w->im));
         if (r == 0)

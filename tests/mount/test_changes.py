@@ -107,6 +107,29 @@ def test_empty_list_removes_nothing(mounts, scripted):
         assert len(names(mount.path / name)) == 1
 
 
+def test_stale_list_is_not_believed(mounts, scripted):
+    """Dovecot 2.3 goes on naming a deleted folder on a connection that was there before, without
+    its STATUS: a new connection is asked."""
+    folders = [fake.Folder(name, [fake.sample_message(1)]) for name in ('INBOX', 'A', 'B')]
+    server = scripted(folders)
+    mount = mounts.plain(server.port, ['poll=1'])
+    for name in ('INBOX', 'A', 'B'):
+        assert len(names(mount.path / name)) == 1
+    old = server.connections
+
+    def stale(session, tag, command):
+        if session.number > old:
+            return None
+        session.line('* LIST () "/" "B"')
+        session.line("* NO Mailbox doesn't exist: B")
+        session.do_list(tag, command)
+        return b''
+    server.folders.remove(folders[2])
+    server.rule('^LIST .*STATUS', stale)
+    mounting.wait_until(lambda: names(mount.path) == ['A', 'INBOX'], 60, 0.1, 'B is gone')
+    assert len(names(mount.path / 'A')) == 1
+
+
 def test_empty_search_removes_nothing(mounts, scripted):
     """A SEARCH that contradicts EXISTS, or is refused, deletes nothing."""
     folder = fake.Folder('INBOX', [fake.sample_message(i) for i in range(5)])
