@@ -121,6 +121,15 @@ static bool is_dead(pid_t pid)
     return state && state[2] == 'Z';
 }
 
+/* It has been sent SIGKILL; on a busy machine it takes a while to die. */
+static bool dies(pid_t pid)
+{
+    int64_t until = clock_mono_ms() + 60000;
+    while (!is_dead(pid) && clock_mono_ms() < until)
+        usleep(10000);
+    return is_dead(pid);
+}
+
 static pid_t pid_in_file(void)
 {
     CLEANUP_FREE char *text = NULL;
@@ -139,19 +148,26 @@ static void test_command_timeout(void **state)
         "exec >&-; sleep 30",   /* output closed */
         "trap \"\" TERM; wait", /* does not want to end */
     };
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+    unsigned again = 0;
+    for (size_t i = 0; i < ARRAY_LEN(rows);) {
         CLEANUP(secret_buffer_release) struct secret_buffer buffer = {0};
         struct errtext err = {""};
         char command[200];
-        snprintf(command, sizeof(command), "sh -c 'sleep 30 & echo $! >%s; echo half; %s'", path,
+        assert_true(unlink(path) == 0 || errno == ENOENT);
+        snprintf(command, sizeof(command), "sh -c 'sleep 300 & echo $! >%s; echo half; %s'", path,
                  rows[i]);
         assert_int_equal(secret_buffer_init(&buffer), 0);
         int64_t begin = clock_mono_ms();
         assert_int_equal(secret_run(command, 1000, &buffer, &err), -EKEYEXPIRED);
-        assert_in_range(clock_mono_ms() - begin, 900, 10000);
+        assert_in_range(clock_mono_ms() - begin, 900, 25000);
         assert_string_equal(err.text, "passcmd: sh took longer than 1 s and was ended");
-        usleep(50000);
-        assert_true(is_dead(pid_in_file()));
+        struct stat st;
+        if (stat(path, &st) < 0 || st.st_size == 0) { /* ended before it had begun */
+            assert_in_range(again++, 0, 20);
+            continue;
+        }
+        assert_true(dies(pid_in_file()));
+        i++;
     }
 }
 
@@ -164,7 +180,7 @@ static void test_command_leaves_agent(void **state)
     struct settings settings = {.passcmd = command};
     int64_t begin = clock_mono_ms();
     check(&settings, 0, "right");
-    assert_in_range(clock_mono_ms() - begin, 0, 10000);
+    assert_in_range(clock_mono_ms() - begin, 0, 25000);
     pid_t pid = pid_in_file();
     assert_false(is_dead(pid));
     kill(pid, SIGKILL);
