@@ -21,6 +21,7 @@
 
 struct status_row {
     char *raw;
+    bool mailbox; /* LIST named it as one that can be opened */
     struct imap_status status;
     UT_hash_handle hh;
 };
@@ -66,7 +67,8 @@ static void on_list(void *ctx, const struct imap_list_entry *entry)
     if (r < 0 && !refresh->error)
         refresh->error = r;
     struct status_row *row = r == 0 ? row_of(refresh, entry->name) : NULL;
-    (void)row; /* whether STATUS follows is seen at the end */
+    if (row && !(entry->attrs & IMAP_ATTR_NOSELECT))
+        row->mailbox = true; /* so STATUS should come: count_unanswered */
 }
 
 static void on_status(void *ctx, const struct imap_status *status)
@@ -158,7 +160,7 @@ static int read_list(struct refresh *refresh, struct errtext *err)
     return 0;
 }
 
-/* Folders that LIST names, that were listed, and of which no STATUS came.  Dovecot 2.3 with its
+/* Mailboxes that LIST names and of which no STATUS came.  Dovecot 2.3 with its
  * list index goes on naming a deleted folder on a connection that was there before, for as long as
  * it lives, and says untagged `NO Mailbox doesn't exist` in place of its STATUS. */
 static unsigned count_unanswered(const struct refresh *refresh)
@@ -167,9 +169,7 @@ static unsigned count_unanswered(const struct refresh *refresh)
     struct status_row *row, *next;
     HASH_ITER(hh, refresh->rows, row, next)
     {
-        CLEANUP_STORE_FOLDER struct store_folder folder = {0};
-        n += !row->status.has &&
-             store_folder_by_raw(refresh->account->store, row->raw, &folder) == 0 && folder.listed;
+        n += row->mailbox && !row->status.has;
     }
     return n;
 }
