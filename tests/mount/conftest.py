@@ -284,7 +284,7 @@ class Job:
             return True
         return False
 
-    def result(self, timeout=30):
+    def result(self, timeout=90):
         out, err = self.process.communicate(timeout=timeout)
         return self.process.returncode, out, err.decode(errors='replace')
 

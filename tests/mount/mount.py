@@ -10,12 +10,13 @@ import subprocess
 import time
 
 START_TIMEOUT = 60      # hang limits, not measurements
-STOP_TIMEOUT = 20
+STOP_TIMEOUT = 60
+BUSY = 10               # seconds that an unmount may be busy
 
 Result = collections.namedtuple('Result', 'code out err')
 
 
-def wait_until(condition, timeout=10, interval=0.02, what='condition'):
+def wait_until(condition, timeout=60, interval=0.02, what='condition'):
     """Calls condition() until it is true; returns its value."""
     end = time.monotonic() + timeout
     while True:
@@ -168,7 +169,7 @@ class Mount:
 
     # ---- what is there
 
-    def verb(self, *words, timeout=30):
+    def verb(self, *words, timeout=60):
         run = subprocess.run([self.binary, *map(os.fspath, words)], env=self.home.environment(),
                              stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout,
                              text=True, errors='replace', cwd='/')
@@ -221,7 +222,7 @@ class Mount:
         """Ends the mount and checks that nothing of it is left."""
         pids = self.pids()
         if how == 'fusermount':
-            run = subprocess.run(['fusermount3', '-u', self.path], capture_output=True, text=True)
+            run = unmount(self.path)
             assert run.returncode == 0, run.stderr
         elif how == 'umount':
             run = subprocess.run(['umount', self.path], capture_output=True, text=True)
@@ -251,7 +252,7 @@ class Mount:
         """Whatever happened: unmounts and ends, forcibly if need be.  Returns what was wrong."""
         wrong = []
         if mount_entry(self.path):
-            run = subprocess.run(['fusermount3', '-u', self.path], capture_output=True, text=True)
+            run = unmount(self.path)
             if run.returncode != 0:
                 wrong.append(f'unmount: {run.stderr.strip()}')
         try:
@@ -264,6 +265,16 @@ class Mount:
                 kill_quietly(pid, signal.SIGKILL)
             subprocess.run(['fusermount3', '-u', '-z', self.path], capture_output=True)
         return wrong
+
+
+def unmount(path):
+    """Somebody may be inside for a moment, such as the helper that announces changes."""
+    end = time.monotonic() + BUSY
+    while True:
+        run = subprocess.run(['fusermount3', '-u', path], capture_output=True, text=True)
+        if run.returncode == 0 or 'busy' not in run.stderr or time.monotonic() > end:
+            return run
+        time.sleep(0.1)
 
 
 def one_account(status):

@@ -232,7 +232,9 @@ def note(how, name, there):
     if bool(was and was[-1] == '+') != there:
         was.append('+' if there else '-')
 print('ready', flush=True)
-while not os.path.exists(sys.argv[2]):
+ended = False
+while not ended:
+    ended = os.path.exists(sys.argv[2])     # then once more: what went is to be seen as gone
     listed = set(os.listdir(directory))
     for name in listed | {n for h, n in told}:
         note('list', name, name in listed)
@@ -242,6 +244,7 @@ while not os.path.exists(sys.argv[2]):
                 note(how, name, True)
             except FileNotFoundError:
                 note(how, name, False)
+told = {key: was for key, was in told.items() if was}   # gone before it was looked at
 for (how, name), was in told.items():
     print(how, name, ''.join(was))
 """
