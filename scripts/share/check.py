@@ -315,7 +315,7 @@ class Check:
                     lambda preset: self.mount(
                         preset,
                         *(['--long'] if everything else []),
-                        timeout=1500 if everything else 400,
+                        timeout=2400 if everything else 900,
                     ),
                 ),
             )
@@ -329,8 +329,8 @@ class Check:
                 ('tsan', built('tsan', self.unit)),
                 ('debug', built('debug')),
                 ('release', built('release')),
-                ('mount-asan', built('asan', lambda preset: self.mount(preset, timeout=900))),
-                ('mount-tsan', built('tsan', lambda preset: self.mount(preset, timeout=900))),
+                ('mount-asan', built('asan', lambda preset: self.mount(preset, timeout=1500))),
+                ('mount-tsan', built('tsan', lambda preset: self.mount(preset, timeout=1500))),
             ]
         return steps
 
