@@ -111,17 +111,6 @@ static int set_bytes(const struct option *option, void *field, enum option_sourc
     return 0;
 }
 
-/* For what is on unless it is switched off: the field says that it is. */
-static int set_unless(const struct option *option, void *field, enum option_source source,
-                      const char *value, struct errtext *err)
-{
-    bool on;
-    int r = set_switch(option, &on, source, value, err);
-    if (r == 0)
-        *(bool *)field = !on;
-    return r;
-}
-
 static int set_auth(const struct option *option, void *field, enum option_source source,
                     const char *value, struct errtext *err)
 {
@@ -294,8 +283,8 @@ static const struct option options[] = {
      ANYWHERE},
     {"push", "auto|notify|idle|none", "how changes are heard of, beside the poll (auto)", set_push,
      SETTING(push), 0, 0, ANYWHERE},
-    {"announce", "yes|no", "tell inotify watchers of other clients' changes (yes)", set_unless,
-     SETTING(no_announce), 0, 0, ANYWHERE},
+    {"announce", "yes|no", "tell inotify watchers of other clients' changes (no)", set_switch,
+     SETTING(announce), 0, 0, ANYWHERE},
     {"offline", NULL, "start from the cache without the network", set_switch, SETTING(offline), 0,
      0, ANYWHERE},
     LATER("trash"),

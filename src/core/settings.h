@@ -42,7 +42,7 @@ struct settings {
     bool mtime_date; /* mtime=date */
     bool read_only;
     bool offline;
-    bool no_announce;   /* announce=no */
+    bool announce;      /* to inotify watchers */
     char **folders;     /* globs, ends with NULL; NULL: all folders */
     char *fuse_options; /* passed through, comma-separated; NULL: none */
     bool foreground, debug;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -115,7 +116,9 @@ static json_t *announcements_value(struct view *view)
                                         [ANNOUNCE_RUNNING] = "running",
                                         [ANNOUNCE_FAILED] = "failed"};
     const struct announce_figures *f = view_announce_figures(view);
-    return json_pack("{s:s, s:o, s:o, s:o, s:o}", "state", names[f->state], "announced",
+    enum announce_state state =
+        atomic_load(&f->state); /* before it is an index: GCC reads it plainly */
+    return json_pack("{s:s, s:o, s:o, s:o, s:o}", "state", names[state], "announced",
                      number(f->announced), "dropped", number(f->dropped), "failed",
                      number(f->failed), "helper_starts", number(f->starts));
 }

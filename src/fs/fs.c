@@ -152,7 +152,7 @@ static void let_signals_in(int how)
 static void start_announcing(struct fs *fs)
 {
     const struct settings *settings = account_settings(view_account(fs->view));
-    if (settings->read_only || settings->no_announce)
+    if (settings->read_only || !settings->announce)
         return;
     int r = announce_start(fs->announce, fs->session, fs->mountpoint);
     if (r < 0)

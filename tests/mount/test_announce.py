@@ -73,7 +73,7 @@ def helper_of(mount):
 def watched(mounts, account):
     """A mount on Dovecot that hears by NOTIFY only, and another client."""
     account.fill('INBOX', 'Work/2026', count=5)
-    mount = mounts.account(account, ['poll=86400'])
+    mount = mounts.account(account, ['announce=yes', 'poll=86400'])
     for folder in ('INBOX', 'Work/2026'):
         assert len(names(mount.path / folder)) == 5
     mounting.wait_until(lambda: mount.status()['state'] == 'online', WITHIN)
@@ -154,7 +154,7 @@ def has_watch(pid):
 def test_switched_off(mounts, account, inotifywait):
     """The control: without the helper there is no event, and everything else is as ever."""
     account.fill('INBOX', count=5)
-    for options in (['announce=no'], ['ro']):
+    for options in (['announce=no'], ['announce=yes', 'ro']):
         mount = mounts.account(account, ['poll=86400', *options])
         assert len(names(mount.path / 'INBOX')) == 5
         watcher = inotifywait(mount.path / 'INBOX')
@@ -174,7 +174,7 @@ def test_switched_off(mounts, account, inotifywait):
 def test_no_watch_no_helper(mounts, account):
     """Where nobody has looked there is nobody to tell."""
     account.fill('INBOX', 'Work', count=2)
-    mount = mounts.account(account, ['poll=86400'])
+    mount = mounts.account(account, ['announce=yes', 'poll=86400'])
     assert len(names(mount.path / 'INBOX')) == 2
     imap = account.client()
     # the kernel never heard of this folder; the listing of it is ordered by the daemon alone
@@ -212,36 +212,6 @@ for (how, name), was in told.items():
 """
 
 
-def test_others_never_see_it(watched, inotifywait, tmp_path):
-    """For whoever looks while it is announced, a message comes once and goes once."""
-    mount, imap = watched
-    old = set(names(mount.path / 'INBOX'))
-    watcher = inotifywait(mount.path / 'INBOX')
-    observers = [subprocess.Popen(['python3', '-c', OBSERVER, mount.path / 'INBOX',
-                                   tmp_path / 'end'], stdout=subprocess.PIPE, text=True)
-                 for _ in range(2)]
-    try:
-        for observer in observers:
-            assert observer.stdout.readline() == 'ready\n'
-        for seed in range(5):
-            new = arrive(mount, imap, 'INBOX', seed)
-            watcher.wait_for('CREATE|', new.name)
-            imap.expunge('INBOX', compare.xattr(new, 'user.imap.uid'))
-            watcher.wait_for('DELETE|', new.name)
-        (tmp_path / 'end').touch()
-        seen = [observer.communicate(timeout=30)[0].splitlines() for observer in observers]
-    finally:
-        for observer in observers:
-            observer.kill()
-            observer.wait()
-    for lines in seen:
-        assert len(lines) > 3 * len(old)
-        for line in lines:
-            how, name, was = line.split()
-            assert was == ('+' if name in old else '+-'), line
-    assert names(mount.path / 'INBOX') == sorted(old)
-
-
 def test_deleted_and_delivered_again(watched, inotifywait):
     """The announced deletion of a name is not that of the message that has it now."""
     mount, imap = watched
@@ -275,7 +245,7 @@ def test_no_command(mounts, account, proxied, inotifywait):
     """All that is announced is known already: nothing is sent."""
     account.fill('INBOX', 'Work', count=5)
     proxy = proxied(account.server.port)
-    mount = mounts.plain(proxy.port, ['poll=86400'], user=account.user, password=account.password)
+    mount = mounts.plain(proxy.port, ['announce=yes', 'poll=86400'], user=account.user, password=account.password)
     assert len(names(mount.path / 'INBOX')) == len(names(mount.path / 'Work')) == 5
     imap = account.client()
     watcher = inotifywait(mount.path, mount.path / 'INBOX', mount.path / 'Work')
@@ -352,31 +322,6 @@ def account_secret(mount):
     return (mount.home.base / 'password').read_bytes().strip()
 
 
-@pytest.mark.parametrize('how', ['verb', 'umount', 'fusermount', 'sigterm', 'kill'])
-def test_unmount_while_announcing(watched, inotifywait, how):
-    mount, imap = watched
-    watcher = inotifywait(mount.path / 'INBOX')
-    watcher.wait_for('CREATE|', str(arrive(mount, imap, 'INBOX', 1000)))
-    os.kill(helper_of(mount), signal.SIGSTOP)
-    for seed in range(40):
-        append(imap, 'INBOX', seed)
-    mounting.wait_until(lambda: len(names(mount.path / 'INBOX')) == 46, WITHIN)
-    os.kill(helper_of(mount), signal.SIGCONT)
-    mounting.wait_until(lambda: len(watcher.lines) > 3, WITHIN, 0.001)
-    watcher.stop()
-    imap.close()
-    if how == 'kill':
-        mount.kill()
-        subprocess.run(['fusermount3', '-u', mount.path], check=True)
-        mount.check_gone()
-    elif how in ('umount', 'fusermount'):
-        command = ['umount'] if how == 'umount' else ['fusermount3', '-u']
-        mounting.wait_until(lambda: subprocess.run([*command, mount.path]).returncode == 0, 5, 0.02)
-        mount.check_gone()
-    else:
-        mount.stop(how)
-
-
 def test_stopped_helper_stops_nothing(watched, inotifywait):
     """A helper that does not answer costs only its announcements; the mount ends with it."""
     mount, imap = watched
@@ -398,7 +343,7 @@ def test_stopped_helper_stops_nothing(watched, inotifywait):
 def test_ordinary_user(mounts, scripted, inotifywait, how):
     """The kernel lets the helper do it, which is that user, too."""
     server = scripted([fake.Folder('INBOX', [fake.sample_message(i) for i in range(3)])])
-    options = ['tls=none', 'poll=1']
+    options = ['announce=yes', 'tls=none', 'poll=1']
     if how == 'setuid':
         mount = mounts.make(f'imap://alice@127.0.0.1:{server.port}',
                             options=[*options, 'setuid=nobody'])
@@ -426,7 +371,7 @@ def test_ordinary_user(mounts, scripted, inotifywait, how):
 def test_url_folder(mounts, account, inotifywait):
     """The root is a folder, and there are folders below it."""
     account.fill('Work', 'Work/Sub', count=2)
-    mount = mounts.make(account.url() + '/Work', account.password, ['poll=86400']).start()
+    mount = mounts.make(account.url() + '/Work', account.password, ['announce=yes', 'poll=86400']).start()
     assert len(names(mount.path)) == 3 and len(names(mount.path / 'Sub')) == 2
     imap = account.client()
     watcher = inotifywait(mount.path, mount.path / 'Sub')
@@ -480,7 +425,7 @@ def test_more_than_the_burst(watched, inotifywait):
 def test_ten_thousand_at_once(mounts, account, inotifywait):
     """What is too much is left out and counted; in the end the directory is told of."""
     account.fill('INBOX', 'Work', count=5)
-    mount = mounts.account(account, ['poll=86400'])
+    mount = mounts.account(account, ['announce=yes', 'poll=86400'])
     assert len(names(mount.path / 'INBOX')) == len(names(mount.path / 'Work')) == 5
     imap = account.client()
     watcher = inotifywait(mount.path / 'INBOX', mount.path / 'Work')
@@ -502,47 +447,6 @@ def test_ten_thousand_at_once(mounts, account, inotifywait):
 
 
 # ---- a directory that is locked
-
-def test_locked_directory(mounts, scripted, inotifywait, job):
-    """A LOOKUP that waits for the server locks its directory, for the helper as well."""
-    server = scripted([fake.Folder('INBOX', [fake.sample_message(1)]),
-                       fake.Folder('Slow', [fake.sample_message(2)])])
-    mount = mounts.plain(server.port, ['poll=1', 'timeout=60'])
-    assert len(names(mount.path / 'INBOX')) == 1
-    watcher = inotifywait(mount.path, mount.path / 'INBOX', mount.path / 'Slow')
-    server.rule('EXAMINE "?Slow', lambda session, tag, command: session.stall())
-    waiting = job('stat', mount.path / 'Slow/2024-01-01_0002_x~0.eml')
-    assert waiting.waits()
-    server.folders.append(fake.Folder('Slow/Sub'))
-    mounting.wait_until(lambda: any(f['path'] == 'Slow/Sub' for f in mount.status()['folders']),
-                        WITHIN)
-    for _ in range(3):
-        assert len(names(mount.path / 'INBOX')) == 1
-        assert (mount.path / 'INBOX' / names(mount.path / 'INBOX')[0]).read_bytes()
-    waiting.signal(signal.SIGTERM)
-    waiting.result()
-    watcher.wait_for('CREATE,ISDIR|', str(mount.path / 'Slow/Sub'))
-    watcher.stop()
-
-
-def test_sigterm_with_a_locked_directory(mounts, scripted, inotifywait, job):
-    server = scripted([fake.Folder('INBOX', [fake.sample_message(1)]),
-                       fake.Folder('Slow', [fake.sample_message(2)])])
-    mount = mounts.plain(server.port, ['poll=1', 'timeout=60'])
-    assert len(names(mount.path / 'INBOX')) == 1
-    os.stat(mount.path / 'Slow')
-    server.rule('EXAMINE "?Slow', lambda session, tag, command: session.stall())
-    waiting = job('stat', mount.path / 'Slow/2024-01-01_0002_x~0.eml')
-    assert waiting.waits()
-    server.folders.append(fake.Folder('Slow/Sub'))
-    mounting.wait_until(lambda: any(f['path'] == 'Slow/Sub' for f in mount.status()['folders']),
-                        WITHIN)
-    mount.stop('sigterm')
-    code, _, err = waiting.result()
-    assert code != 0, err
-
-
-# ---- a desktop
 
 def test_thunar_window(watched, display, need_tool, job):   # noqa: F811
     """An open window shows what arrives: the file can be selected in it, and asked about."""
