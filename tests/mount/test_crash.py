@@ -163,7 +163,7 @@ def test_deltas(mounts, dovecot_with, counting, seed, level):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize('level', ['all', 'neither'])
+@pytest.mark.parametrize('level', ['all'])
 def test_deltas_long(mounts, dovecot_with, counting, seed, level):
     caps = {'caps': 'IMAP4rev1 LITERAL+ NAMESPACE UIDPLUS UNSELECT MOVE ENABLE IDLE'}
     account = dovecot_with(**(caps if level == 'neither' else {})).new_account()
