@@ -63,20 +63,20 @@ static int answer(void *ctx, int argc, char **argv, struct reply *reply)
                 return 1;
         return 0;
     }
+    /* On a thread of the daemon's: a client may be gone, and cmocka's checks are not for here. */
     if (strcmp(argv[0], "talk") == 0) {
-        assert_int_equal(reply_progress(reply, "first", 0, 1000), 0);
-        for (unsigned i = 1; i < 1000; i++)
-            assert_int_equal(reply_progress(reply, "some", i, 1000), 0);
-        assert_int_equal(reply_text(reply, "", 0), 0);
-        assert_int_equal(reply_printf(reply, "%s\n", "out"), 0);
-        assert_int_equal(reply_error(reply, "%d\n", 5), 0);
-        assert_int_equal(reply_progress(reply, "last", 1000, 1000), 0);
+        int r = reply_progress(reply, "first", 0, 1000);
+        for (unsigned i = 1; i < 1000 && r == 0; i++)
+            r = reply_progress(reply, "some", i, 1000);
+        if (r < 0 || reply_text(reply, "", 0) < 0 || reply_printf(reply, "%s\n", "out") < 0 ||
+            reply_error(reply, "%d\n", 5) < 0 || reply_progress(reply, "last", 1000, 1000) < 0)
+            return 1;
         return 3;
     }
     for (int i = 1; i < argc; i++)
-        assert_int_equal(reply_printf(reply, "[%s]", argv[i]), 0);
-    assert_null(argv[argc]);
-    return 0;
+        if (reply_printf(reply, "[%s]", argv[i]) < 0)
+            return 1;
+    return argv[argc] ? 1 : 0;
 }
 
 static _Atomic int calls;
